@@ -1,0 +1,104 @@
+"""The one error taxonomy: a stable code for everything that can go wrong.
+
+A code is a promise to operators: it is the same in the log, in ``mcd-rt status``, in the metrics and
+in the docs (promise 9 of the design). Rename none; add at the end of its group.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+
+@unique
+class Code(StrEnum):
+    """What went wrong, as a stable word."""
+
+    # What the node is told
+    CONFIG_INVALID = "config-invalid"
+    CONFIG_MISSING = "config-missing"
+    SETTINGS_INVALID = "settings-invalid"
+    # The image and what is in it
+    IMAGE_MISSING = "image-missing"
+    IMAGE_NOT_PINNED = "image-not-pinned"
+    IMAGE_UNREADABLE = "image-unreadable"
+    IMAGE_DIGEST_MISMATCH = "image-digest-mismatch"
+    IMAGE_UNSAFE = "image-unsafe"
+    IMAGE_TOO_LARGE = "image-too-large"
+    IMAGE_WITHOUT_KERNEL = "image-without-kernel"
+    PACKAGES_INCOMPLETE = "packages-incomplete"
+    PACKAGES_AMBIGUOUS = "packages-ambiguous"
+    PACKAGE_CORRUPT = "package-corrupt"
+    PACKAGE_WRONG_ARCHITECTURE = "package-wrong-architecture"
+    CACHE_CORRUPT = "cache-corrupt"
+    WORKER_FAILED = "worker-failed"
+    WORKER_TIMEOUT = "worker-timeout"
+    # The node and its services
+    HOST_UNREADABLE = "host-unreadable"
+    BUS_UNAVAILABLE = "bus-unavailable"
+    RPM_OSTREE_UNAVAILABLE = "rpm-ostree-unavailable"
+    RPM_OSTREE_TIMEOUT = "rpm-ostree-timeout"
+    RPM_OSTREE_BUSY = "rpm-ostree-busy"
+    RPM_OSTREE_DENIED = "rpm-ostree-denied"
+    RPM_OSTREE_PROTOCOL = "rpm-ostree-protocol"
+    TRANSACTION_FAILED = "transaction-failed"
+    TRANSACTION_LOST = "transaction-lost"
+    TRANSACTION_FOREIGN = "transaction-foreign"
+    STAGED_MISMATCH = "staged-mismatch"
+    STAGED_BY_ANOTHER = "staged-by-another"
+    WAITING_FOR_BASE = "waiting-for-base"
+    BASE_UNKNOWN = "base-unknown"
+    BASE_HAS_KERNEL = "base-has-kernel"
+    KERNEL_OVERRIDDEN = "kernel-overridden"
+    ARCHITECTURE_UNSUPPORTED = "architecture-unsupported"
+    # The reboot and after
+    FINALIZE_FAILED = "finalize-failed"
+    REBOOT_REFUSED = "reboot-refused"
+    REBOOT_STUCK = "reboot-stuck"
+    NOT_FINALIZED = "not-finalized"
+    ROLLED_BACK = "rolled-back"
+    VERIFICATION_FAILED = "verification-failed"
+    TARGET_HELD = "target-held"
+    REBOOT_BUDGET_SPENT = "reboot-budget-spent"
+    # The agent itself
+    RECORD_UNREADABLE = "record-unreadable"
+    RECORD_TOO_NEW = "record-too-new"
+    WRITE_FAILED = "write-failed"
+    AGENT_RUNNING = "agent-running"
+    AGENT_NOT_RUNNING = "agent-not-running"
+    CONTROL_REFUSED = "control-refused"
+    SIMULATION_FAILED = "simulation-failed"
+    INTERNAL_ERROR = "internal-error"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failure as a value: what an outcome, a status or a log line carries.
+
+    ``message`` names the thing and the place, ``hint`` the way out; both are sentences for people.
+    """
+
+    code: Code
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """One line for a log: the code, what happened, the way out."""
+        return f"{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class AgentError(Exception):
+    """A failure on its way to whoever can decide about it; the only exception that crosses rooms."""
+
+    def __init__(self, code: Code, message: str, hint: str = "") -> None:
+        """Carry ``Failure(code, message, hint)``."""
+        super().__init__(message)
+        self.failure = Failure(code, message, hint)
+
+
+class ConfigInvalid(AgentError):
+    """A config that cannot be read, parsed or believed, with its place where the format allows one."""
+
+    def __init__(self, message: str, hint: str = "", *, line: int | None = None, column: int | None = None) -> None:
+        """Line and column count from 1."""
+        super().__init__(Code.CONFIG_INVALID, message, hint)
+        self.line = line
+        self.column = column

@@ -1,0 +1,32 @@
+"""What was found in an image."""
+
+from dataclasses import dataclass
+
+from mcd_rt.model.nevra import Nevra
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One RPM of an image, from its header, digests checked.
+
+    ``file`` is its name in the cache of the image, ``sha256`` and ``size`` (bytes) those of the whole
+    file. ``kernel_release`` is the ``<kver>`` of ``/lib/modules/<kver>`` it ships, which is what
+    ``uname -r`` says once it runs; empty for packages without one. ``provides`` and ``requires`` are
+    the capability names that concern kernels.
+    """
+
+    nevra: Nevra
+    file: str
+    size: int
+    sha256: str
+    kernel_release: str
+    provides: tuple[str, ...]
+    requires: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The kernel packages of the image with this digest (``sha256:...``)."""
+
+    digest: str
+    packages: tuple[Package, ...]

@@ -1,0 +1,53 @@
+"""What the node has: its deployments, as rpm-ostree reports them."""
+
+from dataclasses import dataclass
+
+from mcd_rt.model.nevra import Nevra
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One ostree deployment (``reference/rpm-ostree-dbus.md`` 1, "Deployment").
+
+    ``base_checksum`` equals ``checksum`` where nothing is layered. ``image_digest`` is the
+    ``sha256:...`` of the image the base came from, in whichever form it is recorded (container
+    reference or ``pivot://`` origin); empty when it is not known. ``kernel_release`` is the
+    ``ostree.linux`` of the commit, empty on versions that do not record it.
+    """
+
+    id: str
+    checksum: str
+    base_checksum: str
+    version: str
+    image_digest: str
+    booted: bool
+    staged: bool
+    locked: bool
+    pinned: bool
+    requested: tuple[str, ...]
+    local: tuple[Nevra, ...]
+    removals: tuple[str, ...]
+    replacements: tuple[str, ...]
+    kernel_release: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployments:
+    """All of them in boot order; the first is what a new transaction starts from."""
+
+    all: tuple[Deployment, ...]
+
+    @property
+    def merge(self) -> Deployment:
+        """The merge deployment: what a new transaction starts from."""
+        return self.all[0]
+
+    @property
+    def booted(self) -> Deployment | None:
+        """The one that runs; ``None`` only where rpm-ostree runs outside a booted system."""
+        return next((deployment for deployment in self.all if deployment.booted), None)
+
+    @property
+    def staged(self) -> Deployment | None:
+        """The one that would run after the next boot, not written to the boot loader yet."""
+        return next((deployment for deployment in self.all if deployment.staged), None)

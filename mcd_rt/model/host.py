@@ -1,0 +1,32 @@
+"""What the host is and runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Facts read from files (``observed/host.py``).
+
+    ``kernel_release`` is what ``uname -r`` says, ``realtime`` whether the running kernel is
+    PREEMPT_RT, ``ostree`` whether the host booted from an ostree deployment.
+    """
+
+    os_id: str
+    os_variant: str
+    os_version: str
+    architecture: str
+    boot_id: str
+    kernel_release: str
+    realtime: bool
+    ostree: bool
+
+    @property
+    def supported(self) -> bool:
+        """An image-based host this agent serves: RHCOS, SCOS and the CoreOS variants of their parents.
+
+        ``reference/machine-config-daemon.md`` 5.1; Fedora CoreOS has no kernel-rt and is not one.
+        """
+        image_based = self.os_id in ("rhcos", "scos") or (
+            self.os_id in ("rhel", "centos") and self.os_variant == "coreos"
+        )
+        return self.ostree and image_based

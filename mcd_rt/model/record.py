@@ -1,0 +1,64 @@
+"""What the agent remembers across crashes and boots. Times are seconds since the epoch."""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from mcd_rt.errors import Failure
+from mcd_rt.model.plan import Target
+
+
+@unique
+class Phase(StrEnum):
+    """How far an attempt came; written before the step it names."""
+
+    STAGING = "staging"
+    STAGED = "staged"
+    REBOOTING = "rebooting"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A change that was begun: ``boot_id`` is the boot it was staged in.
+
+    ``deployment_id`` is empty until the staged deployment was read back.
+    """
+
+    target: Target
+    phase: Phase
+    boot_id: str
+    started: float
+    deployment_id: str = ""
+    on_staged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often a reboot into a target was asked for since it last came up."""
+
+    target: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A target that came up: seen running at ``at``, begun at ``started``."""
+
+    target: Target
+    started: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All of it.
+
+    ``reboots`` are the times reboots of ours were asked for, oldest first. ``failure`` is why the last
+    boot did not bring the target up; it stays until a target comes up or a person says ``retry``.
+    """
+
+    attempt: Attempt | None = None
+    tries: tuple[Tries, ...] = ()
+    reboots: tuple[float, ...] = ()
+    verified: Verified | None = None
+    failure: Failure | None = None
+    foreign_removals: tuple[str, ...] = ()

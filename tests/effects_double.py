@@ -1,0 +1,111 @@
+"""Effects for tests: real ones, recorded, that can fail or be the last thing a process does."""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from mcd_rt.effects import Child, Effects, HostEffects
+
+T = TypeVar("T")
+
+
+class Killed(BaseException):
+    """The process is gone: no effect happens from here on, whoever tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One effect: the name of the method, and the path, command or label it was about."""
+
+    kind: str
+    subject: str
+
+
+class EffectsDouble:
+    """An implementation of ``Effects`` around another one; ``attempted`` is what was asked of it, in order.
+
+    Faults strike before their effect happens, so killing at n+1 is killing after n. Clock and chance are
+    passed through and not counted.
+    """
+
+    def __init__(self, real: Effects | None = None) -> None:
+        self._real: Effects = HostEffects() if real is None else real
+        self._faults: dict[tuple[str, int], BaseException] = {}
+        self._kill_at: int | None = None
+        self._paths: dict[int, Path] = {}
+        self._counts: dict[str, int] = {}
+        self.attempted: list[Effect] = []
+
+    def fail(self, kind: str, error: BaseException, *, nth: int = 1) -> None:
+        """The nth effect of this kind (from 1) raises ``error``."""
+        self._faults[kind, nth] = error
+
+    def kill(self, nth: int) -> None:
+        """The nth effect of any kind (from 1) and all that follow raise ``Killed``."""
+        self._kill_at = nth
+
+    def subjects(self, kind: str) -> list[str]:
+        """What the effects of one kind were about."""
+        return [effect.subject for effect in self.attempted if effect.kind == kind]
+
+    def create(self, path: Path, mode: int) -> int:
+        self._strike("create", path)
+        descriptor = self._real.create(path, mode)
+        self._paths[descriptor] = path
+        return descriptor
+
+    def write(self, descriptor: int, data: bytes) -> None:
+        self._strike("write", self._paths[descriptor])
+        self._real.write(descriptor, data)
+
+    def fsync(self, descriptor: int) -> None:
+        self._strike("fsync", self._paths[descriptor])
+        self._real.fsync(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._strike("rename", target)
+        self._real.rename(source, target)
+
+    def fsync_directory(self, path: Path) -> None:
+        self._strike("fsync_directory", path)
+        self._real.fsync_directory(path)
+
+    def remove(self, path: Path) -> None:
+        self._strike("remove", path)
+        self._real.remove(path)
+
+    def make_directory(self, path: Path, mode: int) -> None:
+        self._strike("make_directory", path)
+        self._real.make_directory(path, mode)
+
+    def remove_directory(self, path: Path) -> None:
+        self._strike("remove_directory", path)
+        self._real.remove_directory(path)
+
+    async def spawn(self, argv: Sequence[str], environment: dict[str, str]) -> Child:
+        self._strike("spawn", " ".join(argv))
+        return await self._real.spawn(argv, environment)
+
+    async def mutate(self, label: str, call: Callable[[], Awaitable[T]]) -> T:
+        self._strike("mutate", label)
+        return await self._real.mutate(label, call)
+
+    def now(self) -> float:
+        return self._real.now()
+
+    def monotonic(self) -> float:
+        return self._real.monotonic()
+
+    def chance(self) -> float:
+        return self._real.chance()
+
+    def _strike(self, kind: str, subject: os.PathLike[str] | str) -> None:
+        self.attempted.append(Effect(kind, str(subject)))
+        if self._kill_at is not None and len(self.attempted) >= self._kill_at:
+            raise Killed(f"killed before {self.attempted[-1]}")
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        error = self._faults.get((kind, self._counts[kind]))
+        if error is not None:
+            raise error
