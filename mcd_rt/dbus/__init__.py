@@ -1,0 +1,1 @@
+"""Talking to rpm-ostree, logind and systemd."""

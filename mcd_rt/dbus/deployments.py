@@ -1,0 +1,101 @@
+"""rpm-ostree's ``a{sv}`` of a deployment → ``Deployment``.
+
+Keys and types: ``reference/rpm-ostree-dbus.md`` 1, "Deployment". A key that a version does not have is
+absent; one of the wrong type is a daemon we do not understand, and nothing is decided from it.
+"""
+
+import re
+from typing import TypeVar
+
+from mcd_rt.dbus.wire import Value
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.model.deployment import Deployment, Deployments
+from mcd_rt.model.nevra import Nevra
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+T = TypeVar("T", str, bool)
+
+
+def read_deployments(entries: Value) -> Deployments:
+    """Read the (plain) property ``Deployments``, keeping those of the booted OS (or of the first one).
+
+    Raises ``AgentError`` (``rpm-ostree-protocol``) for anything that is not as documented.
+    """
+    if not isinstance(entries, list) or not entries:
+        raise _unexpected("Deployments", entries)
+    raw = [_dictionary(entry) for entry in entries]
+    osname = next((_get(entry, "osname", "") for entry in raw if _get(entry, "booted", default=False)), None)
+    if osname is None:
+        osname = _get(raw[0], "osname", "")
+    return Deployments(tuple(_deployment(entry) for entry in raw if _get(entry, "osname", "") == osname))
+
+
+def _deployment(entry: dict[str, Value]) -> Deployment:
+    checksum = _get(entry, "checksum", "")
+    base_checksum = _get(entry, "base-checksum", checksum)
+    metadata = entry.get("layered-commit-meta" if base_checksum != checksum else "base-commit-meta", {})
+    return Deployment(
+        id=_get(entry, "id", ""),
+        checksum=checksum,
+        base_checksum=base_checksum,
+        version=_get(entry, "version", ""),
+        image_digest=_image_digest(entry),
+        booted=_get(entry, "booted", default=False),
+        staged=_get(entry, "staged", default=False),
+        locked=_get(entry, "finalization-locked", default=False),
+        pinned=_get(entry, "pinned", default=False),
+        requested=tuple(sorted(_strings(entry, "requested-packages"))),
+        local=tuple(sorted(_nevras(entry, "requested-local-packages"))),
+        removals=tuple(sorted(_strings(entry, "requested-base-removals"))),
+        replacements=tuple(sorted(_strings(entry, "requested-base-local-replacements"))),
+        kernel_release=_get(_dictionary(metadata), "ostree.linux", ""),
+    )
+
+
+def _image_digest(entry: dict[str, Value]) -> str:
+    origin = entry.get("custom-origin", [])
+    places = (
+        _get(entry, "container-image-reference-digest", ""),
+        _get(entry, "container-image-reference", ""),
+        origin[0] if isinstance(origin, list) and origin and isinstance(origin[0], str) else "",
+    )
+    found = (_DIGEST.search(place) for place in places)
+    return next((match.group() for match in found if match), "")
+
+
+def _nevras(entry: dict[str, Value], key: str) -> list[Nevra]:
+    try:
+        return [Nevra.parse(text) for text in _strings(entry, key)]
+    except ValueError as error:
+        raise _unexpected(key, str(error)) from error
+
+
+def _strings(entry: dict[str, Value], key: str) -> list[str]:
+    value = entry.get(key, [])
+    if not isinstance(value, list):
+        raise _unexpected(key, value)
+    strings = [item for item in value if isinstance(item, str)]
+    if len(strings) != len(value):
+        raise _unexpected(key, value)
+    return strings
+
+
+def _get(entry: dict[str, Value], key: str, default: T) -> T:
+    value = entry.get(key, default)
+    if not isinstance(value, type(default)):
+        raise _unexpected(key, value)
+    return value
+
+
+def _dictionary(value: Value) -> dict[str, Value]:
+    if not isinstance(value, dict):
+        raise _unexpected("a deployment", value)
+    return value
+
+
+def _unexpected(key: str, value: object) -> AgentError:
+    return AgentError(
+        Code.RPM_OSTREE_PROTOCOL,
+        f"rpm-ostree reports {key} as {str(value)[:200]!r}",
+        "this version of rpm-ostree is not understood; nothing is changed",
+    )
