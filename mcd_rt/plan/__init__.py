@@ -1,0 +1,1 @@
+"""What has to change, as a value: desired × observed × content → plan. Pure: no I/O, no clock."""

@@ -1,0 +1,54 @@
+"""The brake: no reboot loop (promise 6)."""
+
+from dataclasses import replace
+
+from mcd_rt.errors import Code, Failure
+from mcd_rt.model.plan import Held, Target
+from mcd_rt.model.record import Record, Tries
+from mcd_rt.model.settings import RebootSettings
+
+DAY = 24 * 3600.0
+
+
+def judge_brake(record: Record, target: Target, settings: RebootSettings, now: float) -> Held | None:
+    """Whether another reboot into a target must not be tried; ``now`` is seconds since the epoch."""
+    tried = tries_of(record, target)
+    if tried >= settings.attempts_per_target:
+        last = f"; last: {record.failure.code}: {record.failure.message}" if record.failure else ""
+        reason = Failure(
+            Code.TARGET_HELD,
+            f"given up after {tried} reboots into {target.kernel_type} that did not come up{last}",
+            "find the cause, then `mcd-rt retry`",
+        )
+        return Held(reason, None)
+    recent = _recent(record, now)
+    if len(recent) >= settings.per_day:
+        reason = Failure(
+            Code.REBOOT_BUDGET_SPENT,
+            f"{len(recent)} reboots in 24 hours, the budget (reboot.per_day) is {settings.per_day}",
+            "the node stays up; `mcd-rt retry` allows more at once",
+        )
+        return Held(reason, recent[-settings.per_day] + DAY)
+    return None
+
+
+def tries_of(record: Record, target: Target) -> int:
+    """How many reboots into a target were asked for since it last came up."""
+    return next((tries.count for tries in record.tries if tries.target == target.identity), 0)
+
+
+def count_reboot(record: Record, target: Target, now: float) -> Record:
+    """The record with one more reboot into a target; to be written before it is asked for."""
+    others = tuple(tries for tries in record.tries if tries.target != target.identity)
+    tries = (*others, Tries(target.identity, tries_of(record, target) + 1))
+    return replace(record, tries=tries, reboots=(*_recent(record, now), now))
+
+
+def release_brake(record: Record) -> Record:
+    """The record after a person said ``retry``."""
+    return replace(record, tries=(), reboots=(), failure=None)
+
+
+def _recent(record: Record, now: float) -> tuple[float, ...]:
+    """Reboots of the last day; one from the future, seen after a clock jump, counts as just now."""
+    return tuple(min(at, now) for at in record.reboots if now - min(at, now) < DAY)

@@ -1,0 +1,78 @@
+"""Which packages of an image make a kernel type; derived from their headers, never a list by OS version."""
+
+from collections import defaultdict
+
+from mcd_rt.errors import Code, Failure
+from mcd_rt.model.content import Content, Package
+from mcd_rt.model.kernel import Flavor
+
+
+def select_packages(content: Content, flavor: Flavor, architecture: str) -> tuple[Package, ...] | Failure:
+    """The packages to install, sorted by name; or why this image cannot give that kernel.
+
+    Whole or nothing: one version of everything, for this architecture, and nothing missing that one of
+    them requires of the same flavor.
+    """
+    candidates = [package for package in content.packages if flavor.owns(package.nevra.name)]
+    if not candidates:
+        return Failure(
+            Code.IMAGE_WITHOUT_KERNEL,
+            f"the image {content.digest} has no {flavor.prefix} packages",
+            "the node keeps its kernel; an image of a release that ships them is needed",
+        )
+    fitting = [package for package in candidates if package.nevra.architecture == architecture]
+    if not fitting:
+        found = sorted({package.nevra.architecture for package in candidates})
+        return Failure(
+            Code.PACKAGE_WRONG_ARCHITECTURE,
+            f"the {flavor.prefix} packages of {content.digest} are for {', '.join(found)}, this node is {architecture}",
+            "the image is for other nodes",
+        )
+    chosen = tuple(sorted(fitting, key=lambda package: package.nevra))
+    return _ambiguity(chosen) or _gap(chosen, flavor) or chosen
+
+
+def expected_kernel_release(packages: tuple[Package, ...]) -> str:
+    """What ``uname -r`` says once these run: the ``<kver>`` of the package that ships the kernel."""
+    return next((package.kernel_release for package in packages if package.nevra.name.endswith("-core")), "")
+
+
+def _ambiguity(chosen: tuple[Package, ...]) -> Failure | None:
+    by_name: dict[str, set[str]] = defaultdict(set)
+    for package in chosen:
+        by_name[package.nevra.name].add(str(package.nevra))
+    twice = sorted(nevra for nevras in by_name.values() if len(nevras) > 1 for nevra in nevras)
+    if twice or len(chosen) > len(by_name):
+        listed = ", ".join(twice or sorted(str(package.nevra) for package in chosen))
+        return Failure(
+            Code.PACKAGES_AMBIGUOUS,
+            f"the image has more than one version of a package: {listed}",
+            "which one is meant cannot be told; build the image with one",
+        )
+    versions = {(p.nevra.epoch, p.nevra.version, p.nevra.release) for p in chosen}
+    if len(versions) > 1:
+        listed = ", ".join(str(package.nevra) for package in chosen)
+        return Failure(
+            Code.PACKAGES_AMBIGUOUS, f"the image mixes versions: {listed}", "build the image with one version of all"
+        )
+    return None
+
+
+def _gap(chosen: tuple[Package, ...], flavor: Flavor) -> Failure | None:
+    names = {package.nevra.name for package in chosen}
+    missing = [f"{flavor.prefix}-{suffix}" for suffix in flavor.required if f"{flavor.prefix}-{suffix}" not in names]
+    provided = names.union(*(package.provides for package in chosen))
+    provided_names = {capability.partition(" ")[0] for capability in provided}
+    for package in chosen:
+        for capability in package.requires:
+            name, _, version = capability.partition(" ")
+            known = provided_names if not version.startswith("= ") else provided
+            if name.startswith(f"{flavor.prefix}-") and (name if known is provided_names else capability) not in known:
+                missing.append(f"{capability} (needed by {package.nevra.name})")
+    if not missing:
+        return None
+    return Failure(
+        Code.PACKAGES_INCOMPLETE,
+        f"the image has {', '.join(sorted(names))} but not {', '.join(missing)}",
+        "a kernel without its modules does not boot the node; build the image with the whole set",
+    )
