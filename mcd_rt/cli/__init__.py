@@ -1,0 +1,1 @@
+"""One module a verb: parses arguments, prints, decides nothing."""

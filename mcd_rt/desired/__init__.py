@@ -1,0 +1,1 @@
+"""What the node config asks for: reading and parsing MachineConfigs."""

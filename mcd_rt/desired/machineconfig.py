@@ -1,0 +1,125 @@
+"""One MachineConfig → what it asks of the kernel.
+
+What concerns the kernel is believed only if it is well formed; everything else in the document is ignored,
+whatever its type. The values of ``kernelType``: ``reference/machine-config-daemon.md`` 1.2; ``spec.realtime``, the
+proposal's own spelling: ``reference/support-for-real-time-kernels.md``.
+"""
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from mcd_rt.desired.document import MAX_JSON_BYTES, Document, parse_document
+from mcd_rt.desired.tree import describe
+from mcd_rt.errors import ConfigInvalid
+from mcd_rt.model.desired import Desired
+from mcd_rt.model.kernel import KernelType
+
+_GROUP = "machineconfiguration.openshift.io"
+_REALTIME = ("spec", "realtime")
+_KERNEL_TYPE = ("spec", "kernelType")
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """There is no config yet; ``reason`` says why. To be waited for, not an error."""
+
+    reason: str
+
+
+def read_desired(path: Path) -> Desired | Absent:
+    """What the MachineConfig in a file asks for.
+
+    A file that is missing, empty or all white space is ``Absent``. Raises ``ConfigInvalid`` for one that cannot be
+    read, with the system's words, or believed.
+    """
+    source = printable(str(path))
+    try:
+        text = _read(path)
+    except FileNotFoundError:
+        return Absent(f"{source} does not exist")
+    except OSError as error:
+        raise ConfigInvalid(f"{source}: cannot be read: {error.strerror}", "make it a readable file") from error
+    if not text or text.isspace():
+        return Absent(f"{source} is empty")
+    return parse_machine_config(text, source)
+
+
+def parse_machine_config(text: bytes, source: str) -> Desired:
+    """What a MachineConfig in YAML or JSON asks for; ``source`` is its file's name.
+
+    A field that is absent or null has its default, ``kernelType: ""`` is ``default``. ``realtime: false`` asks for
+    the default kernel, so next to ``64k-pages`` it is a contradiction. Raises ``ConfigInvalid`` that names the
+    place, what was found and what was expected.
+    """
+    document = parse_document(text, source)
+    _check_identity(document)
+    name = document.string("metadata", "name")
+    if not name:
+        found = "nothing" if name is None else describe(name)
+        raise document.invalid(("metadata", "name"), f"found {found}, expected the name of the MachineConfig")
+    return Desired(
+        name=name,
+        kernel_type=_kernel_type(document),
+        os_image=document.string("spec", "osImageURL") or "",
+        kernel_arguments=document.strings("spec", "kernelArguments"),
+        fips=document.boolean("spec", "fips") or False,
+    )
+
+
+def printable(name: str) -> str:
+    """A file's name as messages show it: on one line, and never failing to be encoded."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def _read(path: Path) -> bytes:
+    """At most one byte more than may be parsed; a FIFO or device is refused, not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            raise OSError(number, os.strerror(number) if stat.S_ISDIR(mode) else "Not a regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_JSON_BYTES + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _check_identity(document: Document) -> None:
+    if (kind := document.value("kind")) != "MachineConfig":
+        found = "nothing" if kind is None else describe(kind)
+        raise document.invalid(("kind",), f"found {found}, expected MachineConfig")
+    version = document.value("apiVersion")
+    if not isinstance(version, str) or not version.startswith(f"{_GROUP}/"):
+        found = "nothing" if version is None else describe(version)
+        raise document.invalid(("apiVersion",), f"found {found}, expected {_GROUP}/v1")
+
+
+def _kernel_type(document: Document) -> KernelType:
+    realtime = document.boolean(*_REALTIME)
+    named = document.string(*_KERNEL_TYPE)
+    by_name = None if named is None else _known(document, named)
+    by_flag = None if realtime is None else KernelType.REALTIME if realtime else KernelType.DEFAULT
+    if by_name and by_flag and by_name is not by_flag:
+        line, column = document.place(_REALTIME)
+        what = (
+            f"found {describe(named)}, but spec.realtime in line {line}, column {column} is {describe(realtime)}, "
+            f"which asks for {by_flag}; expected both to agree"
+        )
+        raise document.invalid(_KERNEL_TYPE, what, "keep only one of the two")
+    return by_name or by_flag or KernelType.DEFAULT
+
+
+def _known(document: Document, named: str) -> KernelType:
+    if not named:
+        return KernelType.DEFAULT
+    try:
+        return KernelType(named)
+    except ValueError as error:
+        near = get_close_matches(named[:60].strip().lower(), list(KernelType), n=1, cutoff=0.4)
+        what = f'found {describe(named)}, expected one of {", ".join(KernelType)} or ""'
+        raise document.invalid(_KERNEL_TYPE, what, f"did you mean {near[0]}?" if near else "") from error

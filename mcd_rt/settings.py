@@ -1,0 +1,153 @@
+"""The agent's own settings: TOML drop-ins → ``model.settings.Settings``.
+
+The dataclasses there say which sections and keys there are, of which type, with which default: a new field needs
+no change here, unless its range is narrower or wider than that of its type (``_RANGES``).
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_type_hints
+
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
+_Rule: TypeAlias = tuple[Callable[[Any], bool], str]  # what holds of a value, and how a message says it
+
+_STRATEGIES = ("immediate", "never")
+_LONGEST = 1e9  # seconds, some thirty years: a delay that every timer can take
+
+_TYPES: Mapping[object, _Rule] = {
+    bool: (lambda value: isinstance(value, bool), "true or false"),
+    int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+    float: (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number of seconds"),
+    str: (lambda value: isinstance(value, str), "text"),
+    tuple[str, ...]: (
+        lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+        "an array of texts",
+    ),
+}
+_RANGES_OF_TYPES: Mapping[object, _Rule] = {
+    int: (lambda value: value >= 1, "at least 1"),
+    float: (lambda value: 0 < value <= _LONGEST, f"more than 0 and at most {_LONGEST:.0f} seconds"),
+}
+_RANGES: Mapping[str, _Rule] = {
+    "node_config.sources": (
+        lambda value: len(value) > 0 and all(item.startswith("/") and "\0" not in item for item in value),
+        "at least one path, all of them absolute",
+    ),
+    "reboot.strategy": (lambda value: value in _STRATEGIES, f"one of {', '.join(_STRATEGIES)}"),
+}
+
+
+def load_settings(paths: HostPaths) -> Settings:
+    """The defaults, overridden by ``*.toml`` in the drop-in directories of the host, file by file in name order.
+
+    Of files with the same name that in the later directory counts, and a link to ``/dev/null`` there masks it; a
+    key in a later file counts over the same key in an earlier one. Hidden files are passed over. Raises
+    ``AgentError`` (``settings-invalid``) with file and key.
+    """
+    settings = Settings()
+    for file in _drop_ins(paths):
+        settings = _override(settings, _parse(file), file, prefix="")
+    return settings
+
+
+def _drop_ins(paths: HostPaths) -> Iterator[Path]:
+    by_name = {file.name: file for directory in paths.settings for file in _files(directory)}
+    nothing = ("/dev/null", str(paths.below("/dev/null")))
+    for _, file in sorted(by_name.items()):
+        if not (file.is_symlink() and os.path.normpath(file.parent / file.readlink()) in nothing):
+            yield file
+
+
+def _files(directory: Path) -> list[Path]:
+    try:
+        entries = list(directory.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _invalid(directory, f"cannot be read: {error.strerror}", "make it a readable directory") from error
+    return [entry for entry in entries if entry.suffix == ".toml" and not entry.name.startswith(".")]
+
+
+def _parse(file: Path) -> Mapping[str, object]:
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise _invalid(file, f"cannot be read: {error.strerror}", "make it a readable file") from error
+    try:
+        return tomllib.loads(text.decode())
+    except UnicodeDecodeError as error:
+        raise _invalid(file, f"found the byte 0x{text[error.start]:02x}, expected UTF-8", "save it as UTF-8") from error
+    except ValueError as error:
+        raise _invalid(file, f"not TOML: {error}") from error
+    except RecursionError as error:
+        raise _invalid(file, "not TOML that can be read: nested too deep") from error
+
+
+def _override(settings: S, table: Mapping[str, object], file: Path, prefix: str) -> S:
+    """``settings`` with what ``table`` says in place of its own; ``prefix`` leads to it, ``reboot.``."""
+    types = get_type_hints(type(settings))
+    changes: dict[str, object] = {}
+    for key, value in table.items():
+        name = prefix + key
+        if key not in types:
+            near = get_close_matches(name, _names(Settings(), ""), n=1, cutoff=0.5)
+            what = "section" if isinstance(value, dict) else "key"
+            hint = f"did you mean {near[0]}?" if near else f"known here are {', '.join(types)}"
+            raise _invalid(file, f"{name}: unknown {what}", hint)
+        current = getattr(settings, key)
+        if is_dataclass(current) and not isinstance(current, type):
+            if not isinstance(value, dict):
+                raise _invalid(file, f"{name}: found {_described(value)}, expected a section [{name}]")
+            changes[key] = _override(current, value, file, f"{name}.")
+        else:
+            changes[key] = _checked(types[key], value, file, name)
+    return replace(settings, **changes)
+
+
+def _checked(kind: object, value: object, file: Path, name: str) -> object:
+    ranges = (_RANGES.get(name) or _RANGES_OF_TYPES.get(kind),)
+    for holds, expected in (_TYPES[kind], *filter(None, ranges)):
+        if not holds(value):
+            raise _invalid(file, f"{name}: found {_described(value)}, expected {expected}")
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if kind is float and isinstance(value, int) else value
+
+
+def _names(settings: "DataclassInstance", prefix: str) -> list[str]:
+    names = []
+    for field in fields(settings):
+        names.append(prefix + field.name)
+        inner = getattr(settings, field.name)
+        if is_dataclass(inner) and not isinstance(inner, type):
+            names += _names(inner, f"{prefix}{field.name}.")
+    return names
+
+
+def _described(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case dict():
+            return "a table"
+        case list():
+            return "an array"
+        case int() if abs(value) >= 1 << 63:
+            return "a very large number"
+        case _:
+            return repr(value)[:60]
+
+
+def _invalid(file: Path, what: str, hint: str = "") -> AgentError:
+    return AgentError(Code.SETTINGS_INVALID, f"{file}: {what}", hint)
