@@ -1,0 +1,249 @@
+"""The cache of fetched packages: a directory for each image, used only with the manifest written last.
+
+``/var/cache/mcd-rt/<hex of the image's digest>/`` holds ``0.rpm``, ``1.rpm`` ... and ``content.json``. Files
+are named by the agent, never by what is in the image. An entry without a manifest, with a damaged one or
+with anything missing is no entry.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from mcd_rt.content import fields
+from mcd_rt.content.fields import JsonObject
+from mcd_rt.effects import Effects, write_durably
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.content import Content, Package
+from mcd_rt.model.nevra import Nevra
+
+VERSION = 1
+
+_PIECE = 256 * 1024
+_MAX_MANIFEST = 8 << 20
+_ENTRY = re.compile(r"[0-9a-f]{64}")
+_FILE = re.compile(r"[0-9]{1,4}\.rpm")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NUMBER = (1 << 63) - 1
+
+
+def entry_of(paths: HostPaths, digest: str) -> Path:
+    """The directory for the image of this digest; raises ``ValueError`` for what is not a sha256 digest."""
+    name = digest.removeprefix("sha256:")
+    if not _ENTRY.fullmatch(name):
+        raise ValueError(f"not a sha256 digest: {digest!r}")
+    return paths.cache / name
+
+
+def load(paths: HostPaths, digest: str, names: tuple[str, ...]) -> Content | None:
+    """What was fetched from this image for exactly these names, or nothing.
+
+    Files are looked at, not read: ``open_packages`` compares them with their digests.
+    """
+    entry = entry_of(paths, digest)
+    try:
+        data = _read_manifest(entry / "content.json")
+        content, fetched_for = _content(fields.parse_object(data))
+        sizes = [_size(entry / package.file) for package in content.packages]
+    except (OSError, ValueError):  # whatever is wrong with it, it is fetched again, and that says what is wrong
+        return None
+    if content.digest != digest or set(fetched_for) != set(names) or sizes != [p.size for p in content.packages]:
+        return None
+    return content
+
+
+def create(effects: Effects, paths: HostPaths, digest: str) -> Path:
+    """Make the directory of an entry, to be filled and stored; raises ``AgentError`` (``write-failed``)."""
+    entry = entry_of(paths, digest)
+    with writing(entry):
+        effects.make_directory(entry, 0o700)
+    return entry
+
+
+def store(effects: Effects, paths: HostPaths, content: Content, names: tuple[str, ...]) -> None:
+    """Make an entry of files that are already written and durable; raises ``AgentError`` (``write-failed``)."""
+    manifest = {
+        "version": VERSION,
+        "digest": content.digest,
+        "names": sorted(names),
+        "packages": [_package_fields(package) for package in content.packages],
+    }
+    entry = entry_of(paths, content.digest)
+    with writing(entry):
+        effects.fsync_directory(entry)
+        effects.fsync_directory(entry.parent)
+    write_durably(effects, entry / "content.json", json.dumps(manifest, indent=1).encode() + b"\n")
+
+
+def remove(effects: Effects, paths: HostPaths, digest: str) -> None:
+    """Remove an entry and whatever else has its name; raises ``AgentError`` (``write-failed``)."""
+    entry = entry_of(paths, digest)
+    with writing(entry):
+        _remove(effects, entry)
+
+
+def discard(effects: Effects, paths: HostPaths, digest: str) -> None:
+    """Remove an entry because of a failure, which is the one to report: ``load`` does not believe what is left."""
+    with suppress(AgentError):
+        remove(effects, paths, digest)
+
+
+def prune(effects: Effects, paths: HostPaths, keep: frozenset[str]) -> None:
+    """Remove the entries of all images but these (by digest); raises ``AgentError`` (``write-failed``).
+
+    What is not named like an entry is not ours and stays.
+    """
+    kept = {entry_of(paths, digest).name for digest in keep}
+    with writing(paths.cache):
+        found = sorted(paths.cache.iterdir()) if paths.cache.is_dir() else []
+        for entry in found:
+            if _ENTRY.fullmatch(entry.name) and entry.name not in kept:
+                _remove(effects, entry)
+
+
+@contextmanager
+def open_packages(
+    effects: Effects, paths: HostPaths, digest: str, packages: Sequence[Package]
+) -> Iterator[tuple[int, ...]]:
+    """Read-only descriptors of packages, compared with their digests, closed with the block.
+
+    Their offsets are 0, where rpm-ostree reads from. The files are read whole: call it in a thread where
+    waiting hurts. Raises ``AgentError`` (``cache-corrupt``) where a file is not the one that was inspected;
+    the entry is gone then, so that it is fetched again.
+    """
+    entry = entry_of(paths, digest)
+    with ExitStack() as stack:
+        try:
+            descriptors = tuple(_open_compared(stack, entry, package) for package in packages)
+        except AgentError:
+            discard(effects, paths, digest)
+            raise
+        yield descriptors
+
+
+def _open_compared(stack: ExitStack, entry: Path, package: Package) -> int:
+    path = entry / package.file
+    descriptor = open_file(path)
+    stack.callback(os.close, descriptor)
+    _compare(descriptor, path, package)
+    return descriptor
+
+
+def open_file(path: Path) -> int:
+    """A fresh read-only descriptor of a package, its offset 0; raises ``AgentError`` (``cache-corrupt``)."""
+    try:
+        return _open_no_link(str(path), os.O_RDONLY)
+    except OSError as error:
+        raise _changed(path, error.strerror or str(error)) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell a failure to write ``path`` or something below it as ``AgentError`` (``write-failed``)."""
+    try:
+        yield
+    except OSError as error:
+        raise AgentError(
+            Code.WRITE_FAILED,
+            f"cannot write {error.filename or path}: {error.strerror or error}",
+            "make room or make the place writable; nothing was changed",
+        ) from error
+
+
+def _compare(descriptor: int, path: Path, package: Package) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise _changed(path, "not a file")
+    digest = hashlib.sha256()
+    offset = 0
+    try:
+        while data := os.pread(descriptor, _PIECE, offset):
+            digest.update(data)
+            offset += len(data)
+    except OSError as error:
+        raise _changed(path, error.strerror or str(error)) from error
+    if digest.hexdigest() != package.sha256:
+        raise _changed(path, f"{offset} bytes with the digest {digest.hexdigest()}")
+
+
+def _changed(path: Path, found: str) -> AgentError:
+    return AgentError(
+        Code.CACHE_CORRUPT,
+        f"{path} is not the package that was fetched any more: {found}",
+        "it is fetched again with the next attempt; look after the disk if it comes back",
+    )
+
+
+def _size(path: Path) -> int:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path} is not a file")
+    return found.st_size
+
+
+def _read_manifest(path: Path) -> bytes:
+    with open(path, "rb", opener=_open_no_link) as file:
+        return file.read(_MAX_MANIFEST)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _remove(effects: Effects, path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        for inner in sorted(path.iterdir()):
+            _remove(effects, inner)
+        effects.remove_directory(path)
+    else:
+        effects.remove(path)
+
+
+def _package_fields(package: Package) -> JsonObject:
+    nevra = package.nevra
+    return {
+        "name": nevra.name,
+        "epoch": nevra.epoch,
+        "version": nevra.version,
+        "release": nevra.release,
+        "architecture": nevra.architecture,
+        "file": package.file,
+        "size": package.size,
+        "sha256": package.sha256,
+        "kernel_release": package.kernel_release,
+        "provides": list(package.provides),
+        "requires": list(package.requires),
+    }
+
+
+def _content(manifest: JsonObject) -> tuple[Content, tuple[str, ...]]:
+    if manifest.get("version") != VERSION:
+        raise ValueError(f"version: expected {VERSION}, found {manifest.get('version')!r}")
+    packages = tuple(_package(entry) for entry in fields.mappings(manifest, "packages", most=4096))
+    return Content(fields.text(manifest, "digest"), packages), fields.texts(manifest, "names", most=64)
+
+
+def _package(entry: JsonObject) -> Package:
+    nevra = Nevra(
+        fields.text(entry, "name"),
+        fields.integer(entry, "epoch", most=(1 << 32) - 1),
+        fields.text(entry, "version"),
+        fields.text(entry, "release"),
+        fields.text(entry, "architecture"),
+    )
+    file, sha256 = fields.text(entry, "file"), fields.text(entry, "sha256")
+    if not _FILE.fullmatch(file) or not _SHA256.fullmatch(sha256):
+        raise ValueError(f"no file of an entry: {file!r} with the digest {sha256!r}")
+    return Package(
+        nevra,
+        file,
+        fields.integer(entry, "size", most=_NUMBER),
+        sha256,
+        fields.text(entry, "kernel_release"),
+        fields.texts(entry, "provides", most=256),
+        fields.texts(entry, "requires", most=256),
+    )

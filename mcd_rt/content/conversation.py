@@ -1,0 +1,155 @@
+"""The agent's end of the socket to a worker: one child, one request, frames within deadlines.
+
+However it goes, the child is gone and reaped when the conversation is over. Its standard error is the
+agent's own, so that a journal has it; what the agent needs to know of an unforeseen end, the worker says
+in its last frame, and where it could not, the exit status is named.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from mcd_rt.content import frames
+from mcd_rt.content.frames import ErrorFrame, Frame, Request
+from mcd_rt.effects import Child, Effects
+from mcd_rt.errors import AgentError, Code
+
+T = TypeVar("T")
+
+# Told that its socket is closed, a worker that is sane ends at once.
+_GRACE = 5.0
+
+
+@asynccontextmanager
+async def conversation(
+    effects: Effects, argv: Sequence[str], environment: dict[str, str], idle_timeout: float
+) -> AsyncIterator["Conversation"]:
+    """Start a worker and talk to it; it ends with the block.
+
+    ``idle_timeout`` is seconds the worker may take for its next bytes. One that has said everything may end by
+    itself, others are killed. Raises ``AgentError`` (``worker-failed``) where it cannot be started.
+    """
+    try:
+        child = await effects.spawn(argv, environment)
+    except OSError as error:
+        raise AgentError(
+            Code.WORKER_FAILED,
+            f"cannot start the worker {argv[0]}: {error.strerror or error}",
+            "repair the installation of mcd-rt",
+        ) from error
+    child.socket.setblocking(False)  # noqa: FBT003 - the name says it
+    talk = Conversation(child, idle_timeout)
+    try:
+        yield talk
+        talk.over = True
+    finally:
+        child.socket.close()
+        if talk.over:
+            await _wait(child)
+        await _end(child)
+
+
+async def _wait(child: Child) -> None:
+    with suppress(TimeoutError):  # one that stays is killed when the conversation ends
+        async with asyncio.timeout(_GRACE):
+            await child.process.wait()
+
+
+async def _end(child: Child) -> None:
+    if child.process.returncode is None:
+        with suppress(ProcessLookupError):  # it ended between the two lines
+            child.process.kill()
+    await child.process.wait()
+
+
+class Conversation:
+    """Sends a request and reads frames; every wait has the deadline of ``idle_timeout``."""
+
+    def __init__(self, child: Child, idle_timeout: float) -> None:
+        """Belongs to ``conversation``, which ends the child."""
+        self._child = child
+        self._idle_timeout = idle_timeout
+        self._received = bytearray()
+        self.over = False  # the worker has said its last word and may end by itself
+
+    async def send(self, request: Request) -> None:
+        """Raises ``AgentError``: ``worker-timeout``, ``worker-failed`` where the worker has ended."""
+        loop = asyncio.get_running_loop()
+        await self._talk(loop.sock_sendall(self._child.socket, frames.encode_request(request)))
+
+    async def send_descriptors(self, descriptors: Sequence[int]) -> None:
+        """Pass at most ``DESCRIPTORS_AT_ONCE`` descriptors; raises as ``send``."""
+        try:
+            socket.send_fds(self._child.socket, [b"\0"], descriptors)  # a byte never has to wait for room
+        except OSError as error:
+            raise await self._ended() from error
+
+    async def receive(self) -> Frame:
+        """The next frame.
+
+        Raises ``AgentError``: what the worker says in an error frame, ``worker-timeout``, ``worker-failed``
+        where it ended before or sent something else.
+        """
+        while (end := self._received.find(b"\n")) < 0:
+            if len(self._received) >= frames.LINE:
+                raise AgentError(Code.WORKER_FAILED, f"the worker sent a line of more than {frames.LINE} bytes")
+            self._received += await self._receive_some()
+        if end >= frames.LINE:
+            raise AgentError(Code.WORKER_FAILED, f"the worker sent a line of more than {frames.LINE} bytes")
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        frame = frames.decode(line)
+        if isinstance(frame, ErrorFrame):
+            self.over = True
+            raise AgentError(frame.failure.code, frame.failure.message, frame.failure.hint)
+        return frame
+
+    async def receive_bytes(self, size: int) -> bytes:
+        """Exactly ``size`` raw bytes; raises as ``receive``."""
+        while len(self._received) < size:
+            self._received += await self._receive_some()
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        return data
+
+    async def _receive_some(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        # A read that need not wait does not yield: a worker that never pauses would stop the agent and its deadlines.
+        await asyncio.sleep(0)
+        data = await self._talk(loop.sock_recv(self._child.socket, frames.CHUNK))
+        if not data:
+            raise await self._ended()
+        return data
+
+    async def _talk(self, exchange: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._idle_timeout):
+                return await exchange
+        except TimeoutError as error:
+            raise AgentError(
+                Code.WORKER_TIMEOUT,
+                f"the worker said nothing for {self._idle_timeout:g} s",
+                "look at its last words in the journal; [content] idle_timeout says how long to wait",
+            ) from error
+        except OSError as error:
+            raise await self._ended() from error
+
+    async def _ended(self) -> AgentError:
+        await _wait(self._child)
+        return AgentError(
+            Code.WORKER_FAILED,
+            f"the worker {_manner(self._child.process.returncode)} before its answer was complete",
+            "its last words are in the journal of the agent",
+        )
+
+
+def _manner(status: int | None) -> str:
+    if status is None:
+        return "closed its socket"
+    if status < 0:
+        names = {known.value: known.name for known in signal.Signals}
+        return f"was killed by {names.get(-status, f'signal {-status}')}"
+    return f"ended with the exit status {status}"

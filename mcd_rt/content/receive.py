@@ -1,0 +1,104 @@
+"""Files from a worker into the cache: named, counted, bounded and hashed by the agent."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcd_rt.content.cache import writing
+from mcd_rt.content.conversation import Conversation
+from mcd_rt.content.frames import ChunkFrame, DoneFrame, FetchRequest, FileFrame, Frame, ProgressFrame
+from mcd_rt.effects import Effects
+from mcd_rt.errors import AgentError, Code
+
+# A worker says progress once a MiB at most: more than this is not talk but noise.
+_MAX_PROGRESS_FRAMES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A durable file nobody has looked into; ``origin`` is its path in the image, for people only."""
+
+    origin: str
+    path: Path
+    size: int
+    sha256: str
+
+
+class Receiver:
+    """Takes the answer to one fetch request, believing the worker nothing that can be counted."""
+
+    def __init__(
+        self, effects: Effects, entry: Path, request: FetchRequest, on_progress: Callable[[int, int], None]
+    ) -> None:
+        """``entry`` is the directory for the files, empty."""
+        self._effects = effects
+        self._entry = entry
+        self._request = request
+        self._on_progress = on_progress
+        self._progress_frames = 0
+        self._files = 0
+
+    async def receive_all(self, talk: Conversation) -> tuple[Received, ...]:
+        """All files up to the end of the answer, of equal ones the first.
+
+        Raises ``AgentError``: what ``Conversation.receive`` raises, ``worker-failed`` for an answer out of
+        order or beyond the limits of the request, ``write-failed``.
+        """
+        received: dict[str, Received] = {}
+        while not isinstance(frame := await self._next(talk), DoneFrame):
+            if not isinstance(frame, FileFrame):
+                raise _lie(f"sent {type(frame).__name__} where a file or the end was due")
+            file = await self._receive(talk, frame)
+            if file.sha256 in received:
+                with writing(file.path):
+                    self._effects.remove(file.path)
+            received.setdefault(file.sha256, file)
+        return tuple(received.values())
+
+    async def _next(self, talk: Conversation) -> Frame:
+        while isinstance(frame := await talk.receive(), ProgressFrame):
+            self._progress_frames += 1
+            if self._progress_frames > _MAX_PROGRESS_FRAMES:
+                raise _lie(f"said its progress more than {_MAX_PROGRESS_FRAMES} times")
+            self._on_progress(frame.done, frame.total)
+        return frame
+
+    async def _receive(self, talk: Conversation, frame: FileFrame) -> Received:
+        path = self._entry / f"{self._files}.rpm"
+        self._files += 1
+        if self._files > self._request.max_packages:
+            raise _lie(f"sent more than {self._request.max_packages} files")
+        if frame.size > self._request.max_package_bytes:
+            raise _lie(f"sent a file of {frame.size} bytes, more than {self._request.max_package_bytes}")
+        with writing(path):
+            descriptor = self._effects.create(path, 0o600)
+        try:
+            sha256 = await self._write(talk, frame.size, descriptor, path)
+            with writing(path):
+                await asyncio.to_thread(self._effects.fsync, descriptor)  # seconds, on a slow disk
+        finally:
+            os.close(descriptor)
+        return Received(frame.file, path, frame.size, sha256)
+
+    async def _write(self, talk: Conversation, size: int, descriptor: int, path: Path) -> str:
+        digest = hashlib.sha256()
+        left = size
+        while left:
+            frame = await self._next(talk)
+            if not isinstance(frame, ChunkFrame):
+                raise _lie(f"sent {type(frame).__name__} with {left} bytes of a file to come")
+            if not 0 < frame.size <= left:
+                raise _lie(f"sent a chunk of {frame.size} bytes with {left} bytes of a file to come")
+            data = await talk.receive_bytes(frame.size)
+            digest.update(data)
+            with writing(path):
+                self._effects.write(descriptor, data)
+            left -= frame.size
+        return digest.hexdigest()
+
+
+def _lie(what: str) -> AgentError:
+    return AgentError(Code.WORKER_FAILED, f"the worker {what}", "nothing of its answer was used")
