@@ -1,0 +1,1 @@
+"""Making the next step of a plan happen: stage, finalize, verify."""

@@ -1,0 +1,72 @@
+"""Finalize what is staged and reboot into it, in one act that is ours."""
+
+from typing import assert_never
+
+from mcd_rt.act.stage import RpmOstreeAccess
+from mcd_rt.dbus.bus import bus_address, open_bus
+from mcd_rt.dbus.logind import blocking_inhibitors, reboot
+from mcd_rt.dbus.rpmostree import RpmOstree, open_rpm_ostree
+from mcd_rt.dbus.systemd import wait_until_active
+from mcd_rt.dbus.transaction import Done, Failed, Foreign, Lost, NotStarted, Outcome
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.model.plan import Reboot
+
+_FINALIZER = "ostree-finalize-staged.service"
+_FINALIZER_TIMEOUT = 60.0
+
+
+async def check_reboot_allowed(access: RpmOstreeAccess) -> None:
+    """Look before the reboot is counted: who objects, and whether a shutdown would finalize at all.
+
+    A reboot before that service is active loses the staged deployment
+    (``reference/machine-config-daemon.md`` 5.5). Raises ``AgentError``: ``reboot-refused``,
+    ``finalize-failed``.
+    """
+    async with open_bus(bus_address(), access.settings.connect_timeout) as bus:
+        await wait_until_active(bus, _FINALIZER, _FINALIZER_TIMEOUT)
+        inhibitors = await blocking_inhibitors(bus)
+    if inhibitors:
+        holders = ", ".join(f"{inhibitor.who} ({inhibitor.why})" for inhibitor in inhibitors)
+        raise AgentError(
+            Code.REBOOT_REFUSED, f"a reboot is blocked by {holders}", "it is tried again; `systemd-inhibit --list`"
+        )
+
+
+async def reboot_into(access: RpmOstreeAccess, plan: Reboot) -> None:
+    """Unlock the staged deployment and reboot; returns once the node was asked to go down.
+
+    One that is unlocked already, by an earlier try or with a strategy in which others reboot, needs only
+    the reboot. Raises ``AgentError``: ``transaction-foreign`` where something else is staged by now,
+    ``finalize-failed``, ``reboot-refused``.
+    """
+    async with open_rpm_ostree(access.settings, access.effects) as client:
+        await client.wait_until_idle(access.settings.transaction_timeout)
+        await _raise_unless_staged(client, plan)
+        if plan.locked:
+            _raise_unless_asked(plan, await client.finalize(plan.base_checksum, access.on_progress))
+            return
+    async with open_bus(bus_address(), access.settings.connect_timeout) as bus:
+        await reboot(bus, access.effects)
+
+
+async def _raise_unless_staged(client: RpmOstree, plan: Reboot) -> None:
+    """The checksum to finalize is that of the base, which another client's work on it shares with ours."""
+    staged = (await client.deployments()).staged
+    if staged is None or staged.id != plan.deployment_id:
+        reason = f"another client replaced {plan.deployment_id}, which was staged, just before the reboot"
+        raise AgentError(Code.TRANSACTION_FOREIGN, reason, "the change is planned again")
+
+
+def _raise_unless_asked(plan: Reboot, outcome: Outcome) -> None:
+    match outcome:
+        case Done() | Lost():
+            return  # it reboots as its last act: its end is often not heard
+        case Failed(text):
+            code = Code.REBOOT_REFUSED if "inhibitor" in text else Code.FINALIZE_FAILED
+            raise AgentError(code, f"rpm-ostree did not finalize {plan.deployment_id}: {text}", "it is tried again")
+        case Foreign():
+            raise AgentError(Code.TRANSACTION_FOREIGN, "another client is finalizing", "it is left to do so")
+        case NotStarted(reason):
+            raise AgentError(Code.FINALIZE_FAILED, f"the finalize transaction was not to be had: {reason}")
+        case _:
+            assert_never(outcome)

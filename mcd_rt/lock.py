@@ -1,0 +1,52 @@
+"""There is one agent on a node: whoever holds the lock.
+
+Open file description locks (fcntl(2)), because they can be asked about without being taken: a ``status``
+that looks must never be in the way of an agent that starts.
+"""
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mcd_rt.effects import Effects
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.hostpaths import HostPaths
+
+_FLOCK = struct.Struct("hhqqi4x")
+_WHOLE_FILE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+
+@contextmanager
+def only_agent(effects: Effects, paths: HostPaths) -> Iterator[None]:
+    """Be the one agent of this node; raises ``AgentError`` (``agent-running``, ``write-failed``)."""
+    try:
+        effects.make_directory(paths.runtime, 0o755)
+        descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        hint = "is /run writable for this user?"
+        raise AgentError(Code.WRITE_FAILED, f"cannot open {paths.lock}: {error.strerror}", hint) from error
+    try:
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+        except OSError as error:
+            hint = "`mcd-rt status` shows what it does; `mcd-rt apply` asks it"
+            raise AgentError(Code.AGENT_RUNNING, f"another mcd-rt holds {paths.lock}", hint) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_agent_running(paths: HostPaths) -> bool:
+    """Whether some process is the agent now."""
+    try:
+        descriptor = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+    finally:
+        os.close(descriptor)
+    kind: int = _FLOCK.unpack(answer)[0]
+    return kind != fcntl.F_UNLCK

@@ -1,0 +1,71 @@
+"""Host facts, read from files below the root (not uname(2), which a simulated node could not answer).
+
+Sources: os-release(5), proc(5), ``reference/machine-config-daemon.md`` 1.3 and 5.1.
+"""
+
+import platform
+import shlex
+from pathlib import Path
+
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.host import Host
+
+
+def read_host(paths: HostPaths) -> Host:
+    """Read what the host is and runs; raises ``AgentError`` (``host-unreadable``) naming the file."""
+    release = _read(paths.below("/proc/sys/kernel/osrelease"))
+    facts = _os_release(paths)
+    return Host(
+        os_id=facts.get("ID", ""),
+        os_variant=facts.get("VARIANT_ID", ""),
+        os_version=facts.get("VERSION_ID", ""),
+        architecture=_architecture(paths, release),
+        boot_id=_read(paths.below("/proc/sys/kernel/random/boot_id")),
+        kernel_release=release,
+        realtime=_is_realtime(paths),
+        ostree=paths.below("/run/ostree-booted").exists(),
+    )
+
+
+def _is_realtime(paths: HostPaths) -> bool:
+    """EL8 says "PREEMPT RT" in ``uname -v`` and may lack the file in /sys; EL9 has both."""
+    flag = paths.below("/sys/kernel/realtime")
+    if flag.exists():
+        return _read(flag) == "1"
+    version = _read(paths.below("/proc/sys/kernel/version"))
+    return "PREEMPT_RT" in version or "PREEMPT RT" in version
+
+
+def _architecture(paths: HostPaths, release: str) -> str:
+    """The kernel says it since 6.1; before, the release ends in it (``4.18.0-193.el8.x86_64``)."""
+    told = paths.below("/proc/sys/kernel/arch")
+    if told.exists():
+        return _read(told)
+    suffix = release.partition("+")[0].rpartition(".")[2]
+    return suffix if suffix in ("x86_64", "aarch64", "ppc64le", "s390x") else platform.machine()
+
+
+def _os_release(paths: HostPaths) -> dict[str, str]:
+    etc = paths.below("/etc/os-release")
+    path = etc if etc.exists() else paths.below("/usr/lib/os-release")
+    pairs = (line.partition("=") for line in _read(path).splitlines() if line.strip() and not line.startswith("#"))
+    return {key: _unquoted(value) for key, _, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return "".join(shlex.split(value))
+    except ValueError:  # an unbalanced quote: the raw text is as good as anything
+        return value
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as error:
+        raise AgentError(
+            Code.HOST_UNREADABLE,
+            f"cannot read {path}: {error.strerror}",
+            "is the root right, and may this user read it?",
+        ) from error

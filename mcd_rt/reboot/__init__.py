@@ -1,0 +1,1 @@
+"""When the node may reboot: a file a strategy, pure decisions."""

@@ -1,0 +1,173 @@
+"""The write-ahead record on disk: ``/var/lib/mcd-rt/record.json``.
+
+Versioned: a newer agent's record is refused and never overwritten; a damaged one is kept for a person
+to see, and nothing is done until ``retry`` sets it aside, because the brake's memory is in it.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from mcd_rt.effects import Effects, write_durably
+from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.kernel import KernelType
+from mcd_rt.model.nevra import Nevra
+from mcd_rt.model.plan import Target
+from mcd_rt.model.record import Attempt, Phase, Record, Tries, Verified
+
+VERSION = 1
+
+Json = Mapping[str, object]
+Part = TypeVar("Part")
+T = TypeVar("T", str, bool, int, float, list[object], dict[str, object])
+
+
+def load_record(paths: HostPaths) -> Record:
+    """What was remembered; an empty record where there is none.
+
+    Raises ``AgentError``: ``record-unreadable`` or ``record-too-new``.
+    """
+    try:
+        text = paths.record.read_bytes()
+    except FileNotFoundError:
+        return Record()
+    except OSError as error:
+        raise _unreadable(paths, str(error.strerror)) from error
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(paths, str(error)) from error
+    version = document.get("version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        raise AgentError(
+            Code.RECORD_TOO_NEW,
+            f"{paths.record} is of version {version}, this agent knows {VERSION}",
+            "install the newer mcd-rt again; the record is left as it is",
+        )
+    try:
+        return _record(document)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise _unreadable(paths, str(error)) from error
+
+
+def save_record(effects: Effects, paths: HostPaths, record: Record) -> None:
+    """Remember; returns when it is durable. Raises ``AgentError`` (``write-failed``)."""
+    write_durably(effects, paths.record, json.dumps(_document(record), indent=1, sort_keys=True).encode() + b"\n")
+
+
+def set_record_aside(effects: Effects, paths: HostPaths) -> None:
+    """Keep a damaged record under another name; raises ``AgentError`` (``write-failed``)."""
+    aside = paths.record.with_suffix(".damaged")
+    try:
+        effects.rename(paths.record, aside)
+    except OSError as error:
+        raise AgentError(Code.WRITE_FAILED, f"cannot rename {paths.record}: {error.strerror}") from error
+
+
+def _unreadable(paths: HostPaths, why: str) -> AgentError:
+    hint = f"`mcd-rt retry` keeps it as {paths.record.with_suffix('.damaged').name} and begins a new one"
+    return AgentError(Code.RECORD_UNREADABLE, f"{paths.record} cannot be read: {why}", hint)
+
+
+def _document(record: Record) -> dict[str, object]:
+    attempt, verified, failure = record.attempt, record.verified, record.failure
+    return {
+        "version": VERSION,
+        "attempt": attempt
+        and {
+            "target": _target_document(attempt.target),
+            "phase": attempt.phase.value,
+            "boot_id": attempt.boot_id,
+            "started": attempt.started,
+            "deployment_id": attempt.deployment_id,
+            "on_staged": attempt.on_staged,
+        },
+        "tries": {tries.target: tries.count for tries in record.tries},
+        "reboots": list(record.reboots),
+        "verified": verified
+        and {"target": _target_document(verified.target), "started": verified.started, "at": verified.at},
+        "failure": failure and {"code": failure.code.value, "message": failure.message, "hint": failure.hint},
+        "foreign_removals": list(record.foreign_removals),
+    }
+
+
+def _target_document(target: Target) -> dict[str, object]:
+    return {
+        "kernel_type": target.kernel_type.value,
+        "base_checksum": target.base_checksum,
+        "image_digest": target.image_digest,
+        "packages": [str(package) for package in target.packages],
+        "kernel_release": target.kernel_release,
+    }
+
+
+def _record(document: Json) -> Record:
+    if _get(document, "version", 0) != VERSION:
+        raise ValueError(f"its version is {document['version']}")
+    tries = _get(document, "tries", dict[str, object]())
+    return Record(
+        attempt=_optional(document, "attempt", _attempt),
+        tries=tuple(Tries(target, _get(tries, target, 0)) for target in tries),
+        reboots=tuple(_number(value) for value in _get(document, "reboots", list[object]())),
+        verified=_optional(document, "verified", _verified),
+        failure=_optional(document, "failure", _failure),
+        foreign_removals=_strings(document, "foreign_removals"),
+    )
+
+
+def _verified(document: Json) -> Verified:
+    target = _target(_get(document, "target", dict[str, object]()))
+    return Verified(target, _number(document["started"]), _number(document["at"]))
+
+
+def _failure(document: Json) -> Failure:
+    return Failure(Code(_get(document, "code", "")), _get(document, "message", ""), _get(document, "hint", ""))
+
+
+def _attempt(document: Json) -> Attempt:
+    return Attempt(
+        target=_target(_get(document, "target", dict[str, object]())),
+        phase=Phase(_get(document, "phase", "")),
+        boot_id=_get(document, "boot_id", ""),
+        started=_number(document["started"]),
+        deployment_id=_get(document, "deployment_id", ""),
+        on_staged=_get(document, "on_staged", default=False),
+    )
+
+
+def _target(document: Json) -> Target:
+    return Target(
+        kernel_type=KernelType(_get(document, "kernel_type", "")),
+        base_checksum=_get(document, "base_checksum", ""),
+        image_digest=_get(document, "image_digest", ""),
+        packages=tuple(Nevra.parse(text) for text in _strings(document, "packages")),
+        kernel_release=_get(document, "kernel_release", ""),
+    )
+
+
+def _optional(document: Json, key: str, read: Callable[[Json], Part]) -> Part | None:
+    return None if document[key] is None else read(_get(document, key, dict[str, object]()))
+
+
+def _strings(document: Json, key: str) -> tuple[str, ...]:
+    values = _get(document, key, list[object]())
+    strings = tuple(value for value in values if isinstance(value, str))
+    if len(strings) != len(values):
+        raise TypeError(f"{key} must hold strings")
+    return strings
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise TypeError(f"{str(value)[:100]} is not a number")
+    return float(value)
+
+
+def _get(document: Json, key: str, default: T) -> T:
+    """The value of a key that must be there and of the default's type."""
+    value = document[key]
+    if type(value) is not type(default):
+        raise TypeError(f"{key} is {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""Saying what the agent does: status file, metrics, service manager."""

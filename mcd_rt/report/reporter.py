@@ -1,0 +1,109 @@
+"""One place where the agent says what it does: status file, service manager and log at once."""
+
+import logging
+import os
+from dataclasses import replace
+
+from mcd_rt.effects import Effects
+from mcd_rt.errors import AgentError, Failure
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.deployment import Deployments
+from mcd_rt.model.desired import Desired
+from mcd_rt.model.host import Host
+from mcd_rt.model.kernel import KernelType
+from mcd_rt.model.record import Record
+from mcd_rt.model.state import State
+from mcd_rt.report.notify import notify
+from mcd_rt.report.status import Status, write_status
+
+LOG = logging.getLogger("mcd_rt")
+
+
+class Reporter:
+    """Keeps the status and publishes it whenever it changes."""
+
+    def __init__(self, effects: Effects, paths: HostPaths, *, silent: bool = False) -> None:
+        """Begin in ``starting``; a silent one only keeps the status, for verbs that change nothing."""
+        self._silent = silent
+        self._effects = effects
+        self._paths = paths
+        self.status = Status(State.STARTING, effects.now(), "", os.getpid())
+
+    def enter(
+        self, state: State, summary: str, failure: Failure | None = None, next_attempt: float | None = None
+    ) -> None:
+        """Say that a state was reached, and why."""
+        changed = (state, summary, failure) != (self.status.state, self.status.summary, self.status.failure)
+        since = self.status.since if state is self.status.state else self._effects.now()
+        self._publish(
+            replace(
+                self.status,
+                state=state,
+                since=since,
+                summary=summary,
+                failure=failure,
+                next_attempt=next_attempt,
+                progress="",
+                percent=-1,
+            )
+        )
+        if changed:
+            self._say(failure)
+
+    def show_progress(self, text: str, percent: int) -> None:
+        """Say how far the running step is; ``percent`` is -1 where that is not known."""
+        self._publish(replace(self.status, progress=text, percent=percent))
+
+    def show_host(self, host: Host) -> None:
+        """Say what runs."""
+        running = KernelType.REALTIME if host.realtime else KernelType.DEFAULT
+        status = replace(self.status, boot_id=host.boot_id, kernel_release=host.kernel_release, running=running.value)
+        self._publish(status)
+
+    def show_desired(self, desired: Desired) -> None:
+        """Say what is asked for."""
+        status = replace(self.status, config=desired.name, wanted=desired.kernel_type.value, image=desired.os_image)
+        self._publish(status)
+
+    def show_deployments(self, deployments: Deployments) -> None:
+        """Say what is there."""
+        booted, staged = deployments.booted, deployments.staged
+        self._publish(replace(self.status, booted=booted.id if booted else "", staged=staged.id if staged else ""))
+
+    def show_record(self, record: Record) -> None:
+        """Say what is remembered: the last failure, and the last switch that came up."""
+        verified = record.verified
+        self._publish(
+            replace(
+                self.status,
+                last_failure=record.failure,
+                verified_at=verified.at if verified else None,
+                switch_seconds=verified.at - verified.started if verified else None,
+            )
+        )
+
+    def _publish(self, status: Status) -> None:
+        unchanged = status == self.status and self._paths.status.exists()
+        self.status = status
+        if unchanged or self._silent:
+            return
+        try:
+            write_status(self._effects, self._paths, status)
+        except AgentError as error:  # a full /run must not stop what the agent is there for
+            LOG.error("%s", error.failure)
+
+    def _say(self, failure: Failure | None) -> None:
+        if self._silent:
+            return
+        status = self.status
+        sentence = _on_one_line(f"{status.state}: {status.summary}")
+        notify(f"STATUS={sentence}")
+        if failure is None:
+            LOG.info("%s", sentence)
+        else:
+            LOG.warning("%s: %s", status.state, _on_one_line(str(failure)))
+
+
+def _on_one_line(text: str) -> str:
+    """rpm-ostree's own texts have several; in a notification or a log the next line would be something else."""
+    return " ".join(text.split())

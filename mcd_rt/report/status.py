@@ -1,0 +1,78 @@
+"""The status file: what the agent last said, for ``mcd-rt status`` and whoever watches the node."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from mcd_rt.effects import Effects, write_durably
+from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.state import State
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that is said. Times are seconds since the epoch; empty and ``None`` mean not known.
+
+    ``progress`` is the text of the running step and ``percent`` how far it is, -1 where it does not say.
+    ``verified_at`` is when the running kernel was last seen to be the wanted one after a switch,
+    ``switch_seconds`` how long that took from its first step.
+    """
+
+    state: State
+    since: float
+    boot_id: str
+    pid: int
+    summary: str = ""
+    failure: Failure | None = None
+    last_failure: Failure | None = None
+    next_attempt: float | None = None
+    config: str = ""
+    wanted: str = ""
+    image: str = ""
+    running: str = ""
+    kernel_release: str = ""
+    booted: str = ""
+    staged: str = ""
+    progress: str = ""
+    percent: int = -1
+    verified_at: float | None = None
+    switch_seconds: float | None = None
+
+
+def write_status(effects: Effects, paths: HostPaths, status: Status) -> None:
+    """Publish a status; raises ``AgentError`` (``write-failed``)."""
+    document = {"version": VERSION, **asdict(status)}
+    write_durably(effects, paths.status, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def read_status(paths: HostPaths) -> Status:
+    """What was last said; raises ``AgentError`` (``agent-not-running``) where nothing was in this boot."""
+    hint = "`systemctl status mcd-rt` tells why; `mcd-rt run` starts it in the foreground"
+    try:
+        document = json.loads(paths.status.read_bytes())
+    except OSError as error:
+        raise AgentError(Code.AGENT_NOT_RUNNING, f"no status at {paths.status}: {error.strerror}", hint) from error
+    except ValueError as error:
+        raise AgentError(Code.AGENT_NOT_RUNNING, f"{paths.status} is not a status: {error}", hint) from error
+    try:
+        return _status(document)
+    except (TypeError, ValueError, KeyError) as error:
+        raise AgentError(
+            Code.AGENT_NOT_RUNNING, f"{paths.status} was written by another version: {error}", hint
+        ) from error
+
+
+def _status(document: dict[str, object]) -> Status:
+    if document.pop("version") != VERSION:
+        raise ValueError("its version is not ours")
+    failures = {key: _failure(document.pop(key)) for key in ("failure", "last_failure")}
+    state = State(str(document.pop("state")))
+    return Status(state=state, **failures, **document)  # type: ignore[arg-type] # our own file, keys checked by the call
+
+
+def _failure(value: object) -> Failure | None:
+    if not isinstance(value, dict):
+        return None
+    return Failure(Code(value["code"]), str(value["message"]), str(value["hint"]))

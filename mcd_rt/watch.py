@@ -1,0 +1,79 @@
+"""Says when files changed, by inotify(7): nothing polls.
+
+The directory of a file is watched, not the file, so that writers which rename, rewrite in place or
+replace the directory are all seen; while it is missing, its nearest ancestor is watched for it to come.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from inotify_simple import Event, INotify, flags
+
+from mcd_rt.errors import AgentError, Code
+
+_EVENTS = (
+    flags.CLOSE_WRITE
+    | flags.CREATE
+    | flags.DELETE
+    | flags.MOVED_FROM
+    | flags.MOVED_TO
+    | flags.ATTRIB
+    | flags.DELETE_SELF
+    | flags.MOVE_SELF
+    | flags.ONLYDIR
+)
+_GONE = flags.IGNORED | flags.DELETE_SELF | flags.MOVE_SELF
+
+
+class Watch:
+    """Calls ``on_change`` in the running loop when one of the files may have changed."""
+
+    def __init__(self, files: Iterable[Path], on_change: Callable[[], None]) -> None:
+        """Begin to watch; ``close`` ends it. Raises ``AgentError`` where inotify has no room left."""
+        self._files = tuple(files)
+        self._on_change = on_change
+        self._interesting: dict[int, set[str]] = {}
+        try:
+            self._inotify = INotify()
+        except OSError as error:
+            hint = "raise fs.inotify.max_user_instances"
+            raise AgentError(Code.HOST_UNREADABLE, f"cannot watch files: {error.strerror}", hint) from error
+        self._arm()
+        asyncio.get_running_loop().add_reader(self._inotify.fileno(), self._ready)
+
+    def close(self) -> None:
+        """Stop watching."""
+        asyncio.get_running_loop().remove_reader(self._inotify.fileno())
+        self._inotify.close()
+
+    def _arm(self) -> None:
+        stale = set(self._interesting)
+        self._interesting.clear()
+        for file in self._files:
+            directory, name = file.parent, file.name
+            while (watch := self._add(directory)) is None and directory != directory.parent:
+                directory, name = directory.parent, directory.name
+            if watch is not None:
+                self._interesting.setdefault(watch, set()).add(name)
+        for watch in stale - set(self._interesting):
+            with contextlib.suppress(OSError):  # it went with its directory
+                self._inotify.rm_watch(watch)
+
+    def _concerns(self, event: Event) -> bool:
+        if event.mask & flags.Q_OVERFLOW:
+            return True
+        return event.wd in self._interesting and (bool(event.mask & _GONE) or event.name in self._interesting[event.wd])
+
+    def _add(self, directory: Path) -> int | None:
+        try:
+            watch: int = self._inotify.add_watch(directory, _EVENTS)
+        except OSError:  # not there (yet), or not for us: its parent will tell
+            return None
+        return watch
+
+    def _ready(self) -> None:
+        if any(self._concerns(event) for event in self._inotify.read(timeout=0)):
+            self._arm()
+            self._on_change()
