@@ -1,0 +1,1 @@
+"""A simulated node on a private bus: rpm-ostree, logind, reboot, image."""

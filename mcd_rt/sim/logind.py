@@ -1,0 +1,62 @@
+"""``org.freedesktop.login1``: whether a reboot may be, and the reboot (``rpm-ostree-dbus.md`` 5)."""
+
+from collections.abc import Callable, Mapping
+
+from mcd_rt.dbus.names import BUS, LOGIN, LOGIN_MANAGER, LOGIN_PATH
+from mcd_rt.dbus.wire import Message, Typed, Value
+from mcd_rt.sim.faults import Faults
+from mcd_rt.sim.service import UNKNOWN_METHOD, BusService, CallError, Handler, Reply
+
+_ROOT_CHECKS_INHIBITORS = 1
+
+
+class Logind:
+    """The service; ``reboot`` is called with the process that asked for one."""
+
+    def __init__(self, faults: Faults, reboot: Callable[[int], None], *, flags: bool) -> None:
+        """``flags``: whether it has ``RebootWithFlags``."""
+        self._faults = faults
+        self._reboot = reboot
+        self._flags = flags
+        self._preparing = False
+        handlers: dict[str, Handler] = {
+            "Reboot": self._plain_reboot,
+            "RebootWithFlags": self._reboot_with_flags,
+            "CanReboot": self._can_reboot,
+            "ListInhibitors": self._list_inhibitors,
+        }
+        named = {f"{LOGIN_MANAGER}.{name}": handler for name, handler in handlers.items()}
+        self.service = BusService(LOGIN, named, self._properties)
+
+    def prepare(self, *, shutdown: bool) -> None:
+        """Say that the node goes down, or that it does not any more."""
+        self._preparing = shutdown
+        self.service.emit(LOGIN_PATH, f"{LOGIN_MANAGER}.PrepareForShutdown", "b", [shutdown])
+
+    def _properties(self, path: str, interface: str) -> Mapping[str, Typed]:
+        if (path, interface) != (LOGIN_PATH, LOGIN_MANAGER):
+            raise CallError(UNKNOWN_METHOD, f"Unknown object {path} or interface {interface}.")
+        blocked = "shutdown" if self._faults.inhibitor else ""
+        return {"PreparingForShutdown": Typed("b", self._preparing), "BlockInhibited": Typed("s", blocked)}
+
+    async def _plain_reboot(self, call: Message) -> Reply:
+        """Ignores inhibitors, as root's calls do."""
+        self._reboot(await self.service.process_of(call.sender))
+        return "", []
+
+    async def _reboot_with_flags(self, call: Message) -> Reply:
+        [flags] = call.body
+        if not self._flags:
+            raise CallError(
+                UNKNOWN_METHOD, "Unknown method RebootWithFlags or interface org.freedesktop.login1.Manager."
+            )
+        if self._faults.inhibitor and isinstance(flags, int) and flags & _ROOT_CHECKS_INHIBITORS:
+            raise CallError(f"{BUS}.Error.AccessDenied", "Access denied to root due to active block inhibitor")
+        return await self._plain_reboot(call)
+
+    async def _can_reboot(self, _call: Message) -> Reply:
+        return "s", ["yes"]
+
+    async def _list_inhibitors(self, _call: Message) -> Reply:
+        lock: list[Value] = ["shutdown", "a simulated program", self._faults.inhibitor, "block", 0, 1]
+        return "a(ssssuu)", [[lock] if self._faults.inhibitor else []]
