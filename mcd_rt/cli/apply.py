@@ -1,0 +1,61 @@
+"""``mcd-rt apply``: one pass, in the foreground."""
+
+import argparse
+import asyncio
+
+from mcd_rt.agent import Context, run_pass
+from mcd_rt.cli.context import make_context, start_logging
+from mcd_rt.control import Verb, ask_agent
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.lock import only_agent
+from mcd_rt.model.state import State
+from mcd_rt.plan.outcome import GoingDown, Progressed, Retry, Settled, state_of
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the verb."""
+    parser = verbs.add_parser(
+        "apply",
+        help="make the change now, then exit",
+        description="Does what the service would do now, in the foreground, and exits: after asking for the "
+        "reboot, when nothing is left to do, or at the first failure (exit code 1). Where the service"
+        " runs, it is asked to look now instead, and its answer is printed.",
+    )
+    parser.add_argument("--no-reboot", action="store_true", help="stage the change, locked, and leave it there")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """One pass, here or by the running service."""
+    start_logging()
+    context = make_context(may_reboot=not arguments.no_reboot)
+    try:
+        with only_agent(context.effects, context.paths):
+            return asyncio.run(_apply(context))
+    except AgentError as error:
+        if error.failure.code is not Code.AGENT_RUNNING:
+            raise
+        if arguments.no_reboot:
+            raise AgentError(
+                Code.AGENT_RUNNING,
+                "the service runs and reboots by its own strategy",
+                "stop it, or leave --no-reboot out",
+            ) from error
+    reply = asyncio.run(ask_agent(context.paths.control, Verb.APPLY, None))
+    print(reply.text)
+    return 0 if reply.ok else 1
+
+
+async def _apply(context: Context) -> int:
+    while isinstance(outcome := await run_pass(context), Progressed):
+        pass
+    match outcome:
+        case Settled(summary=summary, failure=failure):
+            context.reporter.enter(state_of(outcome), summary, failure)
+            return 1 if outcome.state in (State.BLOCKED, State.HELD) else 0
+        case Retry(failure):
+            context.reporter.enter(state_of(outcome), failure.message, failure)
+            return 1
+        case GoingDown(summary):
+            context.reporter.enter(state_of(outcome), summary)
+            return 0

@@ -1,0 +1,44 @@
+"""What the verbs share: which node they speak of, and how log lines look."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from mcd_rt.agent import Context
+from mcd_rt.effects import HostEffects
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.report.reporter import Reporter
+from mcd_rt.settings import load_settings
+
+
+def host_paths() -> HostPaths:
+    """The host's paths, below ``MCD_RT_ROOT`` where that is set."""
+    return HostPaths(Path(os.environ.get("MCD_RT_ROOT") or "/"))
+
+
+def make_context(*, may_reboot: bool = True, silent: bool = False) -> Context:
+    """The real world, as the settings say; raises ``AgentError`` (``settings-invalid``).
+
+    ``silent`` is for verbs that only look: they publish no status.
+    """
+    effects, paths = HostEffects(), host_paths()
+    return Context(paths, load_settings(paths), effects, Reporter(effects, paths, silent=silent), may_reboot)
+
+
+class _JournalPriority(logging.Formatter):
+    """Puts the priority where the journal looks for it: ``<N>`` at the start of a line (sd-daemon(3))."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with its priority."""
+        syslog = {logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6}.get(record.levelno, 7)
+        return f"<{syslog}>{super().format(record)}"
+
+
+def start_logging() -> None:
+    """Log to standard error, for the journal where that is what reads it."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _JournalPriority() if "JOURNAL_STREAM" in os.environ else logging.Formatter("mcd-rt: %(message)s")
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

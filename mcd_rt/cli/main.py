@@ -1,0 +1,59 @@
+"""``mcd-rt``: the verbs, and how a failure is told."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from mcd_rt import __version__
+from mcd_rt.cli import apply, check, demo, plan, retry, run, sim, status, verify, worker
+from mcd_rt.errors import AgentError, Failure
+
+_VERBS = (run, apply, plan, status, check, verify, retry, demo, sim, worker)
+
+_EXIT_CODES = """\
+exit codes:
+  0   done, valid, healthy, nothing to do
+  1   failed, invalid, or a person must act
+  2   plan: something to do
+  3   status: busy, or waiting for a reboot
+  64  the command line was not understood
+  130 interrupted
+
+The environment variable MCD_RT_ROOT puts a directory in the place of /, and
+DBUS_SYSTEM_BUS_ADDRESS names another system bus; `mcd-rt sim` prints both for a simulated node.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code; arguments default to the command line's."""
+    parser = argparse.ArgumentParser(
+        prog="mcd-rt",
+        description="Makes an image-based node run the kernel its MachineConfig asks for, and keeps it so.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mcd-rt {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for verb in _VERBS:
+        verb.add_parser(verbs)
+    try:
+        parsed = parser.parse_args(arguments)
+    except SystemExit as stop:
+        return 64 if stop.code == 2 else 0
+    action: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return action(parsed)
+    except AgentError as error:
+        _tell(error.failure)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone: nobody is left to tell
+        return 1
+
+
+def _tell(failure: Failure) -> None:
+    print(f"mcd-rt: {failure.code}: {failure.message}", file=sys.stderr)
+    if failure.hint:
+        print(f"        {failure.hint}", file=sys.stderr)

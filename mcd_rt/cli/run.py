@@ -1,0 +1,37 @@
+"""``mcd-rt run``: the service."""
+
+import argparse
+import asyncio
+import signal
+from contextlib import suppress
+
+from mcd_rt.cli.context import make_context, start_logging
+from mcd_rt.service import Service
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the verb."""
+    parser = verbs.add_parser(
+        "run",
+        help="the service: keep this node on the kernel its config asks for",
+        description="Runs until it is stopped; systemd starts it as mcd-rt.service. There is one agent on a node.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    del arguments
+    start_logging()
+    with suppress(asyncio.CancelledError):
+        asyncio.run(_serve())
+    return 0
+
+
+async def _serve() -> None:
+    serving = asyncio.current_task()
+    assert serving is not None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, serving.cancel)
+    await Service(make_context()).run()
