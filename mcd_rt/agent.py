@@ -15,7 +15,8 @@ from mcd_rt.content.cache import load, open_packages, prune
 from mcd_rt.content.fetch import fetch_content
 from mcd_rt.dbus.rpmostree import open_rpm_ostree
 from mcd_rt.dbus.transaction import Progress
-from mcd_rt.desired.machineconfig import Absent, read_desired
+from mcd_rt.desired.machineconfig import Absent
+from mcd_rt.desired.sources import read_desired
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
@@ -99,7 +100,7 @@ async def observe(context: Context) -> Observation | Settled:
         name = f"{host.os_id} {host.os_variant} {host.os_version}".replace("  ", " ").strip()
         summary = f"{name or 'this host'} is not an image-based host this agent serves; it is left alone"
         return Settled(State.UNSUPPORTED, summary)
-    desired = read_node_config(context)
+    desired = read_desired(context.paths, context.settings.node_config)
     if isinstance(desired, Absent):
         hint = "it is waited for; [node_config] sources says where it is looked for"
         return Settled(State.WAITING, desired.reason, Failure(Code.CONFIG_MISSING, desired.reason, hint))
@@ -115,17 +116,6 @@ async def observe(context: Context) -> Observation | Settled:
         deployments = await client.deployments()
     context.reporter.show_deployments(deployments)
     return Observation(desired, host, deployments, record)
-
-
-def read_node_config(context: Context) -> Desired | Absent:
-    """The first source that has one; raises ``ConfigInvalid``."""
-    absent = []
-    for source in context.settings.node_config.sources:
-        desired = read_desired(context.paths.below(source))
-        if not isinstance(desired, Absent):
-            return desired
-        absent.append(desired.reason)
-    return Absent("; ".join(absent))
 
 
 def verify_boot(context: Context, observed: Observation, attempt: Attempt) -> Outcome:
@@ -224,7 +214,16 @@ async def _fetch(context: Context, host: Host, need: NeedsContent) -> Content:
 async def _stage(context: Context, observed: Observation, change: Change) -> Outcome:
     target = change.target
     context.reporter.enter(State.STAGING, f"{target.kernel_type}; {_described(change)}")
-    attempt = Attempt(target, Phase.STAGING, observed.host.boot_id, context.effects.now(), on_staged=change.on_staged)
+    begun = observed.record.attempt
+    staged_before = begun.deployment_id if begun is not None and begun.deployment_id == change.merge_id else ""
+    attempt = Attempt(
+        target,
+        Phase.STAGING,
+        observed.host.boot_id,
+        context.effects.now(),
+        staged_before,  # ours until another takes its place, whatever ends us before
+        change.on_staged,
+    )
     record = replace(observed.record, attempt=attempt, foreign_removals=change.foreign_removals)
     _remember(context, record)
     with _opened(context, change) as descriptors:
@@ -244,7 +243,7 @@ async def _reboot(context: Context, observed: Observation, plan: Reboot) -> Outc
         lock = "locked until a reboot of ours" if plan.locked else "not locked: any reboot applies it"
         return Settled(State.STAGED, f"{into}, {lock}; {why}")
     await check_reboot_allowed(_access(context))
-    if read_node_config(context) != observed.desired:
+    if read_desired(context.paths, context.settings.node_config) != observed.desired:
         return Progressed()  # it changed while we waited: look again first
     before = observed.record
     if not _is_rebooting(before, plan):

@@ -18,6 +18,7 @@ from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 
 _LINE = 4096
+_ANSWER = 1024 * 1024
 _REQUEST_TIMEOUT = 10.0
 
 
@@ -50,6 +51,8 @@ async def serve_control(
         clients.add(task)
         try:
             await _serve_one(reader, writer, answer)
+        except asyncio.CancelledError:  # the service ends; some asyncio report a cancelled client as an error
+            return
         finally:
             clients.discard(task)
             writer.close()
@@ -60,7 +63,7 @@ async def serve_control(
         server = await asyncio.start_unix_server(client, sock=_private_socket(path), limit=_LINE)
     except OSError as error:
         raise AgentError(
-            Code.WRITE_FAILED, f"cannot listen on {path}: {error.strerror}", "is /run writable?"
+            Code.WRITE_FAILED, f"cannot listen on {path}: {error.strerror or error}", "is /run writable?"
         ) from error
     try:
         yield
@@ -76,7 +79,7 @@ async def ask_agent(path: Path, verb: Verb, timeout: float | None) -> Reply:  # 
     """Ask the running agent; raises ``AgentError`` (``agent-not-running``, ``control-refused``)."""
     try:
         async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_unix_connection(path, limit=_LINE)
+            reader, writer = await asyncio.open_unix_connection(path, limit=_ANSWER)
             with contextlib.closing(writer):
                 writer.write(json.dumps({"verb": verb.value}).encode() + b"\n")
                 line = await reader.readline()
@@ -84,8 +87,9 @@ async def ask_agent(path: Path, verb: Verb, timeout: float | None) -> Reply:  # 
         raise AgentError(Code.AGENT_NOT_RUNNING, f"no agent listens on {path}", "`systemctl start mcd-rt`") from error
     except PermissionError as error:
         raise AgentError(Code.CONTROL_REFUSED, f"{path}: {error.strerror}", "only root may do this") from error
-    except (OSError, TimeoutError) as error:
-        raise AgentError(Code.CONTROL_REFUSED, f"the agent did not answer: {error}", "`mcd-rt status`") from error
+    except (OSError, TimeoutError, ValueError) as error:  # an endless answer is a ValueError
+        why = str(error) or f"nothing for {timeout} s"
+        raise AgentError(Code.CONTROL_REFUSED, f"the agent did not answer: {why}", "`mcd-rt status`") from error
     match _decoded(line):
         case {"ok": bool() as ok, "text": str() as text}:
             return Reply(ok, text)

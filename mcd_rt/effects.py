@@ -121,7 +121,7 @@ class HostEffects:
                 process = await asyncio.create_subprocess_exec(
                     *argv, stdin=theirs.fileno(), stdout=theirs.fileno(), env=environment
                 )
-            except OSError:
+            except BaseException:  # cancelled too: nobody would close it
                 ours.close()
                 raise
         return Child(process, ours)

@@ -23,12 +23,19 @@ class Code(StrEnum):
     IMAGE_DIGEST_MISMATCH = "image-digest-mismatch"
     IMAGE_UNSAFE = "image-unsafe"
     IMAGE_TOO_LARGE = "image-too-large"
+    IMAGE_UNAUTHORIZED = "image-unauthorized"
+    IMAGE_NOT_FOUND = "image-not-found"
+    IMAGE_UNTRUSTED_REGISTRY = "image-untrusted-registry"
+    IMAGE_REJECTED_BY_POLICY = "image-rejected-by-policy"
     IMAGE_WITHOUT_KERNEL = "image-without-kernel"
     PACKAGES_INCOMPLETE = "packages-incomplete"
     PACKAGES_AMBIGUOUS = "packages-ambiguous"
     PACKAGE_CORRUPT = "package-corrupt"
+    PACKAGE_UNSIGNED = "package-unsigned"
+    PACKAGE_SIGNATURE_BAD = "package-signature-bad"
     PACKAGE_WRONG_ARCHITECTURE = "package-wrong-architecture"
     CACHE_CORRUPT = "cache-corrupt"
+    CACHE_FULL = "cache-full"
     WORKER_FAILED = "worker-failed"
     WORKER_TIMEOUT = "worker-timeout"
     # The node and its services
@@ -67,6 +74,7 @@ class Code(StrEnum):
     CONTROL_REFUSED = "control-refused"
     SIMULATION_FAILED = "simulation-failed"
     INTERNAL_ERROR = "internal-error"
+    METRICS_UNAVAILABLE = "metrics-unavailable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ from mcd_rt.watch import Watch
 _SETTLE_LIMIT = 10
 """How many settle times a restless writer is waited for."""
 
+_BEGUN_ANEW = (State.FETCHING, State.WAITING)
+"""States in which a pass can take long and has not changed anything yet."""
+
 
 class Service:
     """``mcd-rt run``: passes until it is stopped."""
@@ -30,8 +33,9 @@ class Service:
         self._context = context
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
-        self._asked: list[asyncio.Future[None]] = []
-        self._due: list[asyncio.Future[None]] = []
+        self._retries: list[asyncio.Future[Failure | None]] = []
+        self._asked: list[asyncio.Future[Failure | None]] = []
+        self._due: list[asyncio.Future[Failure | None]] = []
         self._failures = 0
 
     async def run(self) -> None:
@@ -54,6 +58,7 @@ class Service:
     async def _step(self) -> None:
         self._wake.clear()
         self._changed.clear()
+        self._release_brake()
         self._due += self._asked
         self._asked = []
         outcome = await self._pass()
@@ -73,13 +78,13 @@ class Service:
                 assert_never(outcome)
 
     async def _pass(self) -> Outcome | None:
-        """Run a pass; ``None`` if the config changed under a fetch, which is then not worth its end."""
+        """Run a pass; ``None`` if something changed under one that only fetches or waits, which begins anew."""
         running = asyncio.ensure_future(run_pass(self._context))
         changed = asyncio.ensure_future(self._changed.wait())
         try:
             while not running.done():
                 await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
-                if changed.done() and self._context.reporter.status.state is State.FETCHING:
+                if changed.done() and self._context.reporter.status.state in _BEGUN_ANEW:
                     return None
                 if changed.done():
                     await asyncio.wait((running,))
@@ -139,10 +144,20 @@ class Service:
         self._release()
 
     def _release(self) -> None:
-        for waiting in self._due:
-            if not waiting.done():
-                waiting.set_result(None)
+        _resolve(self._due, None)
         self._due = []
+
+    def _release_brake(self) -> None:
+        """Only between passes: a pass writes the record as it read it."""
+        retries, self._retries = self._retries, []
+        if not retries:
+            return
+        try:
+            allow_retry(self._context)
+        except AgentError as error:
+            _resolve(retries, error.failure)
+        else:
+            self._asked += retries
 
     async def _answer_before_the_end(self) -> None:
         """A reboot that somebody asked for often stops us before its pass is over: it is their answer."""
@@ -152,15 +167,12 @@ class Service:
             await asyncio.sleep(0)  # the turn of the loop in which the answers are written
 
     async def _answer(self, verb: Verb) -> Reply:
-        if verb is Verb.RETRY:
-            try:
-                allow_retry(self._context)
-            except AgentError as error:
-                return Reply(ok=False, text=str(error.failure))
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._asked.append(waiting)  # answered by a pass that begins after this
+        waiting: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
+        (self._retries if verb is Verb.RETRY else self._asked).append(waiting)  # for a pass that begins after this
         self._wake.set()
-        await waiting
+        refused = await waiting
+        if refused is not None:
+            return Reply(ok=False, text=str(refused))
         status = self._context.reporter.status
         return Reply(ok=status.state not in (State.BLOCKED, State.RETRYING, State.HELD), text=self._sentence())
 
@@ -172,3 +184,9 @@ class Service:
         paths = self._context.paths
         sources = [paths.below(source) for source in self._context.settings.node_config.sources]
         return [*sources, paths.below("/run/ostree/staged-deployment"), paths.below("/ostree/deploy")]
+
+
+def _resolve(waiting: list[asyncio.Future[Failure | None]], result: Failure | None) -> None:
+    for future in waiting:
+        if not future.done():  # whoever asked may have gone
+            future.set_result(result)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_type_hints
 
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.listen import parse_listen
 from mcd_rt.model.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,8 +23,19 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="DataclassInstance")
 _Rule: TypeAlias = tuple[Callable[[Any], bool], str]  # what holds of a value, and how a message says it
 
+_TRUST = ("require", "digest-only")
+_WORKERS = ("auto", "socket", "child")
 _STRATEGIES = ("immediate", "never")
 _LONGEST = 1e9  # seconds, some thirty years: a delay that every timer can take
+
+
+def _is_listen(value: str) -> bool:
+    try:
+        parse_listen(value)
+    except ValueError:
+        return False
+    return True
+
 
 _TYPES: Mapping[object, _Rule] = {
     bool: (lambda value: isinstance(value, bool), "true or false"),
@@ -43,6 +55,24 @@ _RANGES: Mapping[str, _Rule] = {
     "node_config.sources": (
         lambda value: len(value) > 0 and all(item.startswith("/") and "\0" not in item for item in value),
         "at least one path, all of them absolute",
+    ),
+    "metrics.listen": (
+        _is_listen,
+        'an IP address and a port such as "127.0.0.1:8654", "unix:/path", or "" for no server',
+    ),
+    "metrics.textfile": (
+        lambda value: not value or (value.startswith("/") and value.endswith(".prom") and "\0" not in value),
+        'an absolute path that ends in .prom, or "" for none',
+    ),
+    "content.trust": (lambda value: value in _TRUST, f"one of {', '.join(_TRUST)}"),
+    "content.worker": (lambda value: value in _WORKERS, f"one of {', '.join(_WORKERS)}"),
+    "content.keys": (
+        lambda value: all(item.startswith("/") and "\0" not in item for item in value),
+        "paths, all of them absolute",
+    ),
+    "content.authfile": (
+        lambda value: all(item.startswith(("/", "${CREDENTIALS_DIRECTORY}/")) and "\0" not in item for item in value),
+        "paths, all of them absolute or below ${CREDENTIALS_DIRECTORY}",
     ),
     "reboot.strategy": (lambda value: value in _STRATEGIES, f"one of {', '.join(_STRATEGIES)}"),
 }

@@ -35,6 +35,7 @@ class Watch:
         self._files = tuple(files)
         self._on_change = on_change
         self._interesting: dict[int, set[str]] = {}
+        self._watches: set[int] = set()
         try:
             self._inotify = INotify()
         except OSError as error:
@@ -49,17 +50,28 @@ class Watch:
         self._inotify.close()
 
     def _arm(self) -> None:
-        stale = set(self._interesting)
         self._interesting.clear()
         for file in self._files:
-            directory, name = file.parent, file.name
-            while (watch := self._add(directory)) is None and directory != directory.parent:
-                directory, name = directory.parent, directory.name
+            watch, name = self._watch_nearest(file)
             if watch is not None:
                 self._interesting.setdefault(watch, set()).add(name)
-        for watch in stale - set(self._interesting):
+        for watch in self._watches - set(self._interesting):
             with contextlib.suppress(OSError):  # it went with its directory
                 self._inotify.rm_watch(watch)
+        self._watches = set(self._interesting)
+
+    def _watch_nearest(self, file: Path) -> tuple[int | None, str]:
+        """The watch on the nearest directory that is there, and the name in it that leads to the file.
+
+        A directory that comes after it was found missing and before its parent is watched makes no event:
+        that is why it is looked for again.
+        """
+        while True:
+            missing, directory = file, file.parent
+            while (watch := self._add(directory)) is None and directory != directory.parent:
+                missing, directory = directory, directory.parent
+            if missing == file or self._add(missing) is None:
+                return watch, missing.name
 
     def _concerns(self, event: Event) -> bool:
         if event.mask & flags.Q_OVERFLOW:
@@ -71,6 +83,7 @@ class Watch:
             watch: int = self._inotify.add_watch(directory, _EVENTS)
         except OSError:  # not there (yet), or not for us: its parent will tell
             return None
+        self._watches.add(watch)
         return watch
 
     def _ready(self) -> None:

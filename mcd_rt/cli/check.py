@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcd_rt.desired.machineconfig import Absent, printable, read_desired
+from mcd_rt.desired.machineconfig import Absent, printable, read_machine_config
+from mcd_rt.desired.merge import merge_configs
 from mcd_rt.desired.tree import locate
 from mcd_rt.errors import Code, ConfigInvalid, Failure
 from mcd_rt.model.desired import Desired
@@ -112,7 +113,8 @@ def _check_file(name: str) -> Verdict:
     path = Path(name)
     source = printable(str(path))
     try:
-        outcome = read_desired(path)
+        config = read_machine_config(path)
+        outcome = config if isinstance(config, Absent) else merge_configs(None, [config])
     except ConfigInvalid as error:
         what = error.failure.message.removeprefix(f"{locate(source, error.line, error.column)}: ")
         failure = Failure(error.failure.code, what, error.failure.hint)

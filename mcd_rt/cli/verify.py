@@ -5,9 +5,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mcd_rt.agent import read_node_config
 from mcd_rt.cli.context import make_context
 from mcd_rt.desired.machineconfig import Absent
+from mcd_rt.desired.sources import read_desired
 from mcd_rt.errors import Failure
 from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
@@ -44,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the judgement."""
     context = make_context(silent=True)
     host = read_host(context.paths)
-    judgement = _judge(host, load_record(context.paths), lambda: read_node_config(context))
+    judgement = _judge(
+        host, load_record(context.paths), lambda: read_desired(context.paths, context.settings.node_config)
+    )
     failure = judgement.failure
     if arguments.json:
         document = {

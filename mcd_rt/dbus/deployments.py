@@ -47,7 +47,7 @@ def _deployment(entry: dict[str, Value]) -> Deployment:
         requested=tuple(sorted(_strings(entry, "requested-packages"))),
         local=tuple(sorted(_nevras(entry, "requested-local-packages"))),
         removals=tuple(sorted(_strings(entry, "requested-base-removals"))),
-        replacements=tuple(sorted(_strings(entry, "requested-base-local-replacements"))),
+        replacements=tuple(sorted(_strings(entry, "requested-base-local-replacements") + _remote_replacements(entry))),
         kernel_release=_get(_dictionary(metadata), "ostree.linux", ""),
     )
 
@@ -61,6 +61,19 @@ def _image_digest(entry: dict[str, Value]) -> str:
     )
     found = (_DIGEST.search(place) for place in places)
     return next((match.group() for match in found if match), "")
+
+
+def _remote_replacements(entry: dict[str, Value]) -> list[str]:
+    """Those taken from a repository, ``a(sas)`` of where from and what."""
+    found = []
+    replaced = entry.get("requested-base-remote-replacements", [])
+    for item in replaced if isinstance(replaced, list) else [replaced]:
+        match item:
+            case [str(), list() as names]:
+                found += [name for name in names if isinstance(name, str)]
+            case _:
+                raise _unexpected("requested-base-remote-replacements", replaced)
+    return found
 
 
 def _nevras(entry: dict[str, Value], key: str) -> list[Nevra]:

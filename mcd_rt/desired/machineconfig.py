@@ -15,7 +15,7 @@ from pathlib import Path
 from mcd_rt.desired.document import MAX_JSON_BYTES, Document, parse_document
 from mcd_rt.desired.tree import describe
 from mcd_rt.errors import ConfigInvalid
-from mcd_rt.model.desired import Desired
+from mcd_rt.model.desired import MachineConfig
 from mcd_rt.model.kernel import KernelType
 
 _GROUP = "machineconfiguration.openshift.io"
@@ -30,8 +30,8 @@ class Absent:
     reason: str
 
 
-def read_desired(path: Path) -> Desired | Absent:
-    """What the MachineConfig in a file asks for.
+def read_machine_config(path: Path) -> MachineConfig | Absent:
+    """The MachineConfig in a file.
 
     A file that is missing, empty or all white space is ``Absent``. Raises ``ConfigInvalid`` for one that cannot be
     read, with the system's words, or believed.
@@ -48,10 +48,10 @@ def read_desired(path: Path) -> Desired | Absent:
     return parse_machine_config(text, source)
 
 
-def parse_machine_config(text: bytes, source: str) -> Desired:
+def parse_machine_config(text: bytes, source: str) -> MachineConfig:
     """What a MachineConfig in YAML or JSON asks for; ``source`` is its file's name.
 
-    A field that is absent or null has its default, ``kernelType: ""`` is ``default``. ``realtime: false`` asks for
+    A field that is absent or null says nothing, ``kernelType: ""`` is ``default``. ``realtime: false`` asks for
     the default kernel, so next to ``64k-pages`` it is a contradiction. Raises ``ConfigInvalid`` that names the
     place, what was found and what was expected.
     """
@@ -61,10 +61,13 @@ def parse_machine_config(text: bytes, source: str) -> Desired:
     if not name:
         found = "nothing" if name is None else describe(name)
         raise document.invalid(("metadata", "name"), f"found {found}, expected the name of the MachineConfig")
-    return Desired(
+    return MachineConfig(
+        source=source,
         name=name,
+        role=_role(document),
         kernel_type=_kernel_type(document),
         os_image=document.string("spec", "osImageURL") or "",
+        extensions=document.strings("spec", "extensions"),
         kernel_arguments=document.strings("spec", "kernelArguments"),
         fips=document.boolean("spec", "fips") or False,
     )
@@ -99,7 +102,14 @@ def _check_identity(document: Document) -> None:
         raise document.invalid(("apiVersion",), f"found {found}, expected {_GROUP}/v1")
 
 
-def _kernel_type(document: Document) -> KernelType:
+def _role(document: Document) -> str:
+    """The role label; labels are for people to set, so one that is no text is nobody's role, not an error."""
+    labels = document.value("metadata", "labels")
+    role = labels.get(f"{_GROUP}/role") if isinstance(labels, dict) else None
+    return role if isinstance(role, str) else ""
+
+
+def _kernel_type(document: Document) -> KernelType | None:
     realtime = document.boolean(*_REALTIME)
     named = document.string(*_KERNEL_TYPE)
     by_name = None if named is None else _known(document, named)
@@ -111,7 +121,7 @@ def _kernel_type(document: Document) -> KernelType:
             f"which asks for {by_flag}; expected both to agree"
         )
         raise document.invalid(_KERNEL_TYPE, what, "keep only one of the two")
-    return by_name or by_flag or KernelType.DEFAULT
+    return by_name or by_flag
 
 
 def _known(document: Document, named: str) -> KernelType:

@@ -1,8 +1,27 @@
 """What was found in an image."""
 
 from dataclasses import dataclass
+from enum import StrEnum, unique
 
 from mcd_rt.model.nevra import Nevra
+
+
+@unique
+class Way(StrEnum):
+    """How an image was read."""
+
+    LAYOUT = "layout"
+    PROXY = "proxy"
+    COPY = "copy"
+
+
+@unique
+class Judge(StrEnum):
+    """Who found the signatures of packages right."""
+
+    RPMKEYS = "rpmkeys"
+    RPM_RS = "rpm-rs"
+    NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +45,14 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The kernel packages of the image with this digest (``sha256:...``)."""
+    """The kernel packages of the image with this digest (``sha256:...``).
+
+    ``trusted_by`` is who judged their signatures; ``nobody`` under ``content.trust = "digest-only"``, and where
+    there is no package. ``way`` is how the image was read, with ``way_reason`` for people.
+    """
 
     digest: str
     packages: tuple[Package, ...]
+    trusted_by: Judge = Judge.NOBODY
+    way: Way = Way.LAYOUT
+    way_reason: str = ""

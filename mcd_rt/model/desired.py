@@ -6,10 +6,29 @@ from mcd_rt.model.kernel import KernelType
 
 
 @dataclass(frozen=True, slots=True)
-class Desired:
+class MachineConfig:
     """One MachineConfig, reduced to what concerns the kernel.
 
-    ``os_image`` is ``osImageURL`` as written, empty where the config has none.
+    ``source`` is the file it stands in, ``role`` the value of its role label. ``kernel_type`` is ``None``
+    where it says nothing of it, ``os_image`` is ``osImageURL`` as written, empty where it has none.
+    """
+
+    source: str
+    name: str
+    role: str
+    kernel_type: KernelType | None
+    os_image: str
+    extensions: tuple[str, ...]
+    kernel_arguments: tuple[str, ...]
+    fips: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a node's MachineConfigs ask for together.
+
+    ``name`` is that of the config which decides the kernel type; ``os_image`` is ``osImageURL`` as written,
+    empty where no config has one.
     """
 
     name: str

@@ -59,8 +59,11 @@ def flavor_of(kernel_type: KernelType) -> Flavor | None:
 
 
 def flavor_owning(name: str) -> Flavor | None:
-    """The flavor that installs packages of this name, if any does."""
-    return next((flavor for flavor in FLAVORS if flavor.owns(name)), None)
+    """The flavor that a package of this name makes, if any: one it installs, or its meta package.
+
+    The bare meta package is nobody's to install, but where somebody did, it has to go with the rest.
+    """
+    return next((flavor for flavor in FLAVORS if flavor.owns(name) or name == flavor.prefix), None)
 
 
 def is_base_kernel(name: str) -> bool:

@@ -8,9 +8,19 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class NodeConfigSettings:
-    """``[node_config]``: where the wanted kernel type comes from."""
+    """``[node_config]``: where the wanted kernel type comes from.
 
-    sources: tuple[str, ...] = ("/etc/machine-config-daemon/currentconfig",)
+    ``sources`` are the places of the rendered config, of which the first that has one counts
+    (``reference/machine-config-daemon.md`` 2.4); ``directories`` hold MachineConfigs that are added to it.
+    """
+
+    sources: tuple[str, ...] = (
+        "/etc/machine-config-daemon/currentconfig",
+        "/etc/mcd-currentconfig.json",
+        "/etc/mcs-machine-config-content.json",
+        "/etc/ignition-machine-config-encapsulated.json",
+    )
+    directories: tuple[str, ...] = ("/etc/mcd-rt/machineconfig.d",)
     settle: float = 1.0
 
 
@@ -23,13 +33,26 @@ class OsSettings:
 
 @dataclass(frozen=True, slots=True)
 class ContentSettings:
-    """``[content]``: limits around what comes out of an image."""
+    """``[content]``: limits around what comes out of an image, whom to trust, and who reads it.
+
+    ``trust`` is ``require`` (signatures by one of ``keys``: files, or directories of them) or ``digest-only``.
+    ``authfile`` are tried in their order. ``worker`` is ``socket`` (units of the host), ``child`` or ``auto``.
+    """
 
     max_packages: int = 64
     max_package_bytes: int = 1 << 30
     max_layers: int = 512
+    max_cache_bytes: int = 4 << 30
     fetch_timeout: float = 3600.0
     idle_timeout: float = 120.0
+    trust: str = "require"
+    keys: tuple[str, ...] = ("/etc/pki/rpm-gpg",)
+    authfile: tuple[str, ...] = (
+        "${CREDENTIALS_DIRECTORY}/pull-secret",
+        "/run/ostree/auth.json",
+        "/var/lib/kubelet/config.json",
+    )
+    worker: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +87,18 @@ class RetrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """``[metrics]``: where they can be had.
+
+    ``listen`` is ``ADDRESS:PORT``, ``unix:/path`` or empty for no server; ``textfile`` an absolute path in the
+    directory of node_exporter's textfile collector, or empty for none.
+    """
+
+    listen: str = "127.0.0.1:8654"
+    textfile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of them."""
 
@@ -73,3 +108,4 @@ class Settings:
     rpm_ostree: RpmOstreeSettings = field(default_factory=RpmOstreeSettings)
     reboot: RebootSettings = field(default_factory=RebootSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)

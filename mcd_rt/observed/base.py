@@ -6,6 +6,7 @@ a base that is only staged, and changes nothing.
 """
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from mcd_rt.effects import Child, Effects
@@ -35,17 +36,17 @@ async def list_kernel_packages(effects: Effects, paths: HostPaths, checksum: str
 
 
 async def _output(child: Child, command: Path, checksum: str) -> tuple[str, int]:
-    reader, writer = await asyncio.open_unix_connection(sock=child.socket, limit=_MAX_OUTPUT)
     try:
-        async with asyncio.timeout(_TIMEOUT):
-            data = await reader.read(_MAX_OUTPUT)
-            while len(data) < _MAX_OUTPUT and (more := await reader.read(_MAX_OUTPUT)):
-                data += more
-            status = await child.process.wait()
+        reader, writer = await asyncio.open_unix_connection(sock=child.socket, limit=_MAX_OUTPUT)
+        with contextlib.closing(writer):
+            async with asyncio.timeout(_TIMEOUT):
+                data = await reader.read(_MAX_OUTPUT)
+                while len(data) < _MAX_OUTPUT and (more := await reader.read(_MAX_OUTPUT)):
+                    data += more
+                status = await child.process.wait()
     except TimeoutError as error:
         raise _failed(command, checksum, f"no answer in {_TIMEOUT:g} s") from error
     finally:
-        writer.close()
         if child.process.returncode is None:
             child.process.kill()
             await child.process.wait()

@@ -5,6 +5,7 @@ from collections import defaultdict
 from mcd_rt.errors import Code, Failure
 from mcd_rt.model.content import Content, Package
 from mcd_rt.model.kernel import Flavor
+from mcd_rt.model.packageset import missing_of
 
 
 def select_packages(content: Content, flavor: Flavor, architecture: str) -> tuple[Package, ...] | Failure:
@@ -59,20 +60,12 @@ def _ambiguity(chosen: tuple[Package, ...]) -> Failure | None:
 
 
 def _gap(chosen: tuple[Package, ...], flavor: Flavor) -> Failure | None:
-    names = {package.nevra.name for package in chosen}
-    missing = [f"{flavor.prefix}-{suffix}" for suffix in flavor.required if f"{flavor.prefix}-{suffix}" not in names]
-    provided = names.union(*(package.provides for package in chosen))
-    provided_names = {capability.partition(" ")[0] for capability in provided}
-    for package in chosen:
-        for capability in package.requires:
-            name, _, version = capability.partition(" ")
-            known = provided_names if not version.startswith("= ") else provided
-            if name.startswith(f"{flavor.prefix}-") and (name if known is provided_names else capability) not in known:
-                missing.append(f"{capability} (needed by {package.nevra.name})")
+    missing = missing_of(chosen, flavor)
     if not missing:
         return None
+    names = sorted({package.nevra.name for package in chosen})
     return Failure(
         Code.PACKAGES_INCOMPLETE,
-        f"the image has {', '.join(sorted(names))} but not {', '.join(missing)}",
+        f"the image has {', '.join(names)} but not {', '.join(missing)}",
         "a kernel without its modules does not boot the node; build the image with the whole set",
     )

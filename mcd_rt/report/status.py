@@ -54,7 +54,7 @@ def read_status(paths: HostPaths) -> Status:
         document = json.loads(paths.status.read_bytes())
     except OSError as error:
         raise AgentError(Code.AGENT_NOT_RUNNING, f"no status at {paths.status}: {error.strerror}", hint) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AgentError(Code.AGENT_NOT_RUNNING, f"{paths.status} is not a status: {error}", hint) from error
     try:
         return _status(document)
@@ -64,7 +64,9 @@ def read_status(paths: HostPaths) -> Status:
         ) from error
 
 
-def _status(document: dict[str, object]) -> Status:
+def _status(document: object) -> Status:
+    if not isinstance(document, dict):
+        raise TypeError("it is not an object")
     if document.pop("version") != VERSION:
         raise ValueError("its version is not ours")
     failures = {key: _failure(document.pop(key)) for key in ("failure", "last_failure")}

@@ -1,0 +1,47 @@
+"""Where the node's MachineConfigs are: the rendered one, and a directory of others."""
+
+from pathlib import Path
+
+from mcd_rt.desired.machineconfig import Absent, read_machine_config
+from mcd_rt.desired.merge import merge_configs
+from mcd_rt.errors import ConfigInvalid
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.desired import Desired, MachineConfig
+from mcd_rt.model.settings import NodeConfigSettings
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def read_desired(paths: HostPaths, settings: NodeConfigSettings) -> Desired | Absent:
+    """What all sources ask for together; ``Absent`` where none of them has a config.
+
+    Raises ``ConfigInvalid``: one config that cannot be believed makes the whole unbelievable, for it may be
+    the one that matters.
+    """
+    rendered = first_config([paths.below(source) for source in settings.sources])
+    added = [config for directory in settings.directories for config in configs_in(paths.below(directory))]
+    if not isinstance(rendered, Absent):
+        return merge_configs(rendered, added)
+    return merge_configs(None, added) if added else rendered
+
+
+def first_config(files: list[Path]) -> MachineConfig | Absent:
+    """The first file that is there and not empty: places differ by the kind of cluster, and one counts."""
+    reasons = []
+    for file in files:
+        config = read_machine_config(file)
+        if not isinstance(config, Absent):
+            return config
+        reasons.append(config.reason)
+    return Absent("; ".join(reasons))
+
+
+def configs_in(directory: Path) -> list[MachineConfig]:
+    """The MachineConfigs of a directory, by file name; hidden files and other suffixes are not configs."""
+    try:
+        files = sorted(file for file in directory.iterdir() if file.suffix in _SUFFIXES and file.name[0] != ".")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigInvalid(f"{directory}: cannot be read: {error.strerror}", "make it a readable directory") from error
+    return [config for file in files if not isinstance(config := read_machine_config(file), Absent)]
