@@ -16,7 +16,7 @@ from mcd_rt.lock import only_agent
 from mcd_rt.model.state import State
 from mcd_rt.plan.outcome import GoingDown, Outcome, Progressed, Retry, Settled, retry_delay, state_of
 from mcd_rt.report.notify import notify
-from mcd_rt.watch import Watch
+from mcd_rt.watch import ANY, Watch
 
 _SETTLE_LIMIT = 10
 """How many settle times a restless writer is waited for."""
@@ -182,8 +182,10 @@ class Service:
 
     def _watched_files(self) -> list[Path]:
         paths = self._context.paths
-        sources = [paths.below(source) for source in self._context.settings.node_config.sources]
-        return [*sources, paths.below("/run/ostree/staged-deployment"), paths.below("/ostree/deploy")]
+        node_config = self._context.settings.node_config
+        sources = [paths.below(source) for source in node_config.sources]
+        added = [paths.below(directory) / ANY for directory in node_config.directories]
+        return [*sources, *added, paths.below("/run/ostree/staged-deployment"), paths.below("/ostree/deploy")]
 
 
 def _resolve(waiting: list[asyncio.Future[Failure | None]], result: Failure | None) -> None:

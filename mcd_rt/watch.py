@@ -24,11 +24,15 @@ _EVENTS = (
     | flags.MOVE_SELF
     | flags.ONLYDIR
 )
+ANY = "*"
 _GONE = flags.IGNORED | flags.DELETE_SELF | flags.MOVE_SELF
 
 
 class Watch:
-    """Calls ``on_change`` in the running loop when one of the files may have changed."""
+    """Calls ``on_change`` in the running loop when one of the files may have changed.
+
+    A file named ``*`` is any file of its directory.
+    """
 
     def __init__(self, files: Iterable[Path], on_change: Callable[[], None]) -> None:
         """Begin to watch; ``close`` ends it. Raises ``AgentError`` where inotify has no room left."""
@@ -76,7 +80,8 @@ class Watch:
     def _concerns(self, event: Event) -> bool:
         if event.mask & flags.Q_OVERFLOW:
             return True
-        return event.wd in self._interesting and (bool(event.mask & _GONE) or event.name in self._interesting[event.wd])
+        names = self._interesting.get(event.wd, set())
+        return bool(names) and (bool(event.mask & _GONE) or event.name in names or ANY in names)
 
     def _add(self, directory: Path) -> int | None:
         try:

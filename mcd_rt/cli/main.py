@@ -3,12 +3,13 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from mcd_rt import __version__
-from mcd_rt.cli import apply, check, demo, plan, retry, run, sim, status, verify, worker
 from mcd_rt.errors import AgentError, Failure
 
-_VERBS = (run, apply, plan, status, check, verify, retry, demo, sim, worker)
+_VERBS = ("run", "apply", "plan", "status", "check", "verify", "retry", "demo", "sim", "worker")
+"""Each a module of this package; only the one that is asked for is imported: a daemon carries no simulator."""
 
 _EXIT_CODES = """\
 exit codes:
@@ -26,6 +27,7 @@ DBUS_SYSTEM_BUS_ADDRESS names another system bus; `mcd-rt sim` prints both for a
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; arguments default to the command line's."""
+    words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="mcd-rt",
         description="Makes an image-based node run the kernel its MachineConfig asks for, and keeps it so.",
@@ -34,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"mcd-rt {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in _VERBS:
-        verb.add_parser(verbs)
+    for verb in [words[0]] if words and words[0] in _VERBS else _VERBS:
+        import_module(f"mcd_rt.cli.{verb}").add_parser(verbs)
     try:
-        parsed = parser.parse_args(arguments)
+        parsed = parser.parse_args(words)
     except SystemExit as stop:
         return 64 if stop.code == 2 else 0
     action: Callable[[argparse.Namespace], int] = parsed.run

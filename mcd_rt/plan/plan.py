@@ -238,6 +238,9 @@ def _arrived(situation: Situation, target: Target) -> Plan:
     if merge.staged and is_ours(situation, merge):
         on_staged = _is_on_staged(situation, merge)
         return Reboot(merge.id, merge.base_checksum, merge.locked, on_staged, target)
+    failure = situation.record.failure
+    if not merge.staged and failure is not None and failure.code is Code.ROLLED_BACK:
+        return Refused(failure)  # not booted into again by itself: a person chose so, or it does not boot
     return Steady(f"{target.kernel_type} is wanted; {merge.id}, which is not ours, brings it with the next boot")
 
 

@@ -269,12 +269,13 @@ def test_a_target_that_was_written_but_not_booted_is_seen(play, monkeypatch):
                 patch.setattr("mcd_rt.sim.node.reboot", boot_the_old_entry)
                 await node.run_agent(AGENT)
                 await told_of(told, node, State.RETRYING, Code.ROLLED_BACK, "written to the boot loader", "was booted")
-            await told.more()
-            assert read_status(node.paths).last_failure.code is Code.ROLLED_BACK
+            await told_of(told, node, State.BLOCKED, Code.ROLLED_BACK, "was booted")
             assert load_record(node.paths).tries[0].count == 1
             code, text = await type_on(node, "verify")
             assert code == 1
             assert "verification-failed" in text
+            code, text = await type_on(node, "status")
+            assert code == 1
             assert (node.assemblies, node.reboots, leftovers(node)) == (1, 1, [])
 
     play(story())

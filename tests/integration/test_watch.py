@@ -291,3 +291,16 @@ def test_a_system_without_room_for_watches_is_told(monkeypatch, file):
         assert "max_user_instances" in failure.hint
 
     run(main())
+
+
+def test_any_file_of_a_directory_that_comes_later_is_noticed(tmp_path):
+    async def main():
+        directory = tmp_path / "machineconfig.d"
+        async with watching(directory / "*") as watched:
+            await watched.notices(directory.mkdir)
+            await watched.notices(lambda: (directory / "b.yaml").write_text("b"))
+            await watched.notices(lambda: (directory / "a.yaml").write_text("a"))
+            await watched.notices((directory / "b.yaml").unlink)
+            await watched.misses(lambda: (tmp_path / "other").write_text("x"))
+
+    run(main())

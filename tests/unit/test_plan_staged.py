@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mcd_rt.errors import Code
+from mcd_rt.errors import Code, Failure
 from mcd_rt.model.deployment import Deployment, Deployments
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
@@ -209,3 +209,20 @@ def test_another_clients_locked_realtime_of_an_other_version_is_not_touched():
 def test_the_architecture_still_counts_for_what_is_staged():
     asked = replace(with_staged(KernelType.REALTIME, OUR_RT, RT), host=host(architecture="s390x"))
     assert isinstance(make_plan(asked), Discard)
+
+
+def test_what_was_rolled_back_from_is_not_booted_into_again_by_itself():
+    pending = replace(on_flavor(EL9, EL9_RT), id="rhcos-pending.1", booted=False)
+    failure = Failure(Code.ROLLED_BACK, "it was written, but the old one was booted")
+    there = situation(
+        KernelType.REALTIME,
+        pending,
+        on_default(),
+        record=Record(failure=failure),
+        base=base_of(EL9),
+        content=content(EL9_RT),
+    )
+    assert make_plan(there) == Refused(failure)
+    assert isinstance(make_plan(replace(there, record=Record())), Steady)
+    other = Failure(Code.NOT_FINALIZED, "something else, earlier")
+    assert isinstance(make_plan(replace(there, record=Record(failure=other))), Steady)
