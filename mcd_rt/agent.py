@@ -6,7 +6,7 @@ A pass reads what is wanted, reads what is there, computes one plan, does its ne
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from mcd_rt.act.finalize import check_reboot_allowed, reboot_into
@@ -42,6 +42,7 @@ from mcd_rt.model.settings import Settings
 from mcd_rt.model.state import State
 from mcd_rt.observed.base import list_kernel_packages
 from mcd_rt.observed.host import read_host
+from mcd_rt.observed.recollection import Recollection, deployments_identity
 from mcd_rt.plan.brake import count_reboot, judge_brake, release_brake
 from mcd_rt.plan.outcome import (
     GoingDown,
@@ -60,23 +61,28 @@ from mcd_rt.report.reporter import Reporter
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a pass works with; ``may_reboot`` is false for ``apply --no-reboot``."""
+    """What a pass works with; ``may_reboot`` is false for ``apply --no-reboot``.
+
+    ``seen`` is what the pass before saw, so that an unchanged node is not asked again.
+    """
 
     paths: HostPaths
     settings: Settings
     effects: Effects
     reporter: Reporter
     may_reboot: bool = True
+    seen: Recollection = field(default_factory=Recollection)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a pass found before it planned."""
+    """What a pass found before it planned; deployments that are not ``fresh`` are those of an earlier pass."""
 
     desired: Desired
     host: Host
     deployments: Deployments
     record: Record
+    fresh: bool = True
 
 
 async def run_pass(context: Context) -> Outcome:
@@ -107,15 +113,24 @@ async def observe(context: Context) -> Observation | Settled:
     context.reporter.show_desired(desired)
     record = load_record(context.paths)
     context.reporter.show_record(record)
+    recalled = context.seen.recall(deployments_identity(context.paths, host.boot_id))
+    deployments = recalled or await _ask_deployments(context, host)
+    return Observation(desired, host, deployments, record, fresh=recalled is None)
+
+
+async def _ask_deployments(context: Context, host: Host) -> Deployments:
+    identity = deployments_identity(context.paths, host.boot_id)
     async with open_rpm_ostree(context.settings.rpm_ostree, context.effects) as client:
         active = await client.active_transaction()
         if active is not None:
             busy = f"another client's {active.method} (from {active.sender}) is going on: waiting for its end"
             context.reporter.enter(State.WAITING, busy)
-        await client.wait_until_idle(context.settings.rpm_ostree.transaction_timeout)
+            await client.wait_until_idle(context.settings.rpm_ostree.transaction_timeout)
+            identity = deployments_identity(context.paths, host.boot_id)
         deployments = await client.deployments()
+    context.seen.keep(identity, deployments)
     context.reporter.show_deployments(deployments)
-    return Observation(desired, host, deployments, record)
+    return deployments
 
 
 def verify_boot(context: Context, observed: Observation, attempt: Attempt) -> Outcome:
@@ -170,6 +185,9 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
         return load(context.paths, need.image.digest, need.names) or await _fetch(context, observed.host, need)
 
     plan = await plan_step(context, observed, bring)
+    if not observed.fresh and not isinstance(plan, Steady | Waiting | Ignored | Refused):
+        deployments = await _ask_deployments(context, observed.host)  # nothing is done on what was only remembered
+        return await _take_step(context, replace(observed, deployments=deployments, fresh=True))
     match plan:
         case Change(target=target) | Reboot(target=target):
             held = judge_brake(observed.record, target, context.settings.reboot, context.effects.now())

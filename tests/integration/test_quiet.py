@@ -48,3 +48,22 @@ def test_a_verified_node_needs_its_image_no_more(play):
             assert told.states == []
 
     play(story())
+
+
+def test_a_config_that_changes_nothing_for_the_kernel_does_not_wake_rpm_ostree(play):
+    async def story():
+        async with served() as (scene, told):
+            node = scene.node
+            scene.ask_for(KernelType.DEFAULT)
+            await node.run_agent(AGENT)
+            await told.wait_for("steady")
+            node.faults.mute = True  # whoever asked it anything now would wait for its answer
+            for key in range(3):
+                scene.write_config(scene.config.read_bytes() + f"  # key {key}\n".encode())
+                reply = await ask_agent(node.paths.control, Verb.APPLY, 30)
+                assert reply.text.startswith("steady")
+            node.faults.mute = False
+            scene.ask_for(KernelType.REALTIME)  # what does concern it is still acted on
+            await told.wait_for("steady", contains="realtime is wanted and runs")
+
+    play(story())

@@ -1,0 +1,47 @@
+"""What the last pass saw of the deployments, and whether it still holds.
+
+A node must not wake rpm-ostreed because a file was written that does not concern the kernel. ostree changes
+the modification time of its deployment directory with every change to the deployments, and keeps what is
+staged, and that it is locked, in files below /run (ostree's ``ostree-sysroot.c``, ``ostree-sysroot-deploy.c``).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.deployment import Deployments
+
+Identity = tuple[tuple[int, ...] | None, ...]
+"""Device, inode, size and times of files, ``None`` for one that is not there; empty where nothing can be told."""
+
+_FILES = ("/ostree/deploy", "/run/ostree/staged-deployment", "/run/ostree/staged-deployment-locked")
+
+
+@dataclass(slots=True)
+class Recollection:
+    """The deployments as they were when the files had this identity."""
+
+    identity: Identity = ()
+    deployments: Deployments | None = None
+
+    def recall(self, identity: Identity) -> Deployments | None:
+        """The deployments, if nothing has changed since they were read."""
+        return self.deployments if identity and identity == self.identity else None
+
+    def keep(self, identity: Identity, deployments: Deployments) -> None:
+        """Keep what was read; ``identity`` must have been taken before."""
+        self.identity, self.deployments = identity, deployments
+
+
+def deployments_identity(paths: HostPaths, boot_id: str) -> Identity:
+    """What changes whenever the deployments do; empty on a host that does not show it."""
+    directory, *staged = (_identity(paths.below(name)) for name in _FILES)
+    return () if directory is None else (tuple(boot_id.encode()), directory, *staged)
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
