@@ -105,7 +105,8 @@ class RpmOstree:
             raise AgentError(
                 Code.RPM_OSTREE_BUSY,
                 f"another client's {active.method} (from {active.sender}) has been going on for {timeout:g} s",
-                "`rpm-ostree status` shows it; it is waited for, never cancelled",
+                "it is waited for, never cancelled; one whose client died before it began goes on for ever in versions "
+                "before 2021.7: `systemctl restart rpm-ostreed`",
             ) from error
 
     async def update_deployment(
