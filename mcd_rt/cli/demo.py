@@ -25,7 +25,7 @@ _DEADLINE = 60.0
 _ENDS = (State.STEADY, State.BLOCKED, State.HELD, State.RETRYING, State.IGNORED, State.UNSUPPORTED)
 _WEAKER = """\
 What is weaker here than on a host: rpm-ostree, logind and the kernel are simulated, the worker is a plain
-child and no sandbox, and the RPMs' digests are checked but nobody signed them."""
+child and no sandbox, and the RPMs are signed with a key that everybody has."""
 
 
 @dataclass(frozen=True, slots=True)

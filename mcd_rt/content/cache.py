@@ -19,10 +19,10 @@ from mcd_rt.content.fields import JsonObject
 from mcd_rt.effects import Effects, write_durably
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
-from mcd_rt.model.content import Content, Package
+from mcd_rt.model.content import Content, Judge, Package, Way
 from mcd_rt.model.nevra import Nevra
 
-VERSION = 1
+VERSION = 2
 
 _PIECE = 256 * 1024
 _MAX_MANIFEST = 8 << 20
@@ -40,10 +40,11 @@ def entry_of(paths: HostPaths, digest: str) -> Path:
     return paths.cache / name
 
 
-def load(paths: HostPaths, digest: str, names: tuple[str, ...]) -> Content | None:
+def load(paths: HostPaths, digest: str, names: tuple[str, ...], trust: str = "require") -> Content | None:
     """What was fetched from this image for exactly these names, or nothing.
 
-    Files are looked at, not read: ``open_packages`` compares them with their digests.
+    Packages whose signatures nobody judged are nothing, unless ``trust`` is ``digest-only``. Files are looked at,
+    not read: ``open_packages`` compares them with their digests.
     """
     entry = entry_of(paths, digest)
     try:
@@ -53,6 +54,8 @@ def load(paths: HostPaths, digest: str, names: tuple[str, ...]) -> Content | Non
     except (OSError, ValueError):  # whatever is wrong with it, it is fetched again, and that says what is wrong
         return None
     if content.digest != digest or set(fetched_for) != set(names) or sizes != [p.size for p in content.packages]:
+        return None
+    if trust == "require" and content.packages and content.trusted_by is Judge.NOBODY:
         return None
     return content
 
@@ -71,6 +74,9 @@ def store(effects: Effects, paths: HostPaths, content: Content, names: tuple[str
         "version": VERSION,
         "digest": content.digest,
         "names": sorted(names),
+        "trusted_by": content.trusted_by,
+        "way": content.way,
+        "way_reason": content.way_reason,
         "packages": [_package_fields(package) for package in content.packages],
     }
     entry = entry_of(paths, content.digest)
@@ -91,6 +97,33 @@ def discard(effects: Effects, paths: HostPaths, digest: str) -> None:
     """Remove an entry because of a failure, which is the one to report: ``load`` does not believe what is left."""
     with suppress(AgentError):
         remove(effects, paths, digest)
+
+
+def used_bytes(paths: HostPaths) -> int:
+    """How many bytes all entries have; raises ``AgentError`` (``write-failed``)."""
+    with writing(paths.cache):
+        return sum(path.lstat().st_size for path in paths.cache.rglob("*") if path.is_file())
+
+
+def free_bytes(directory: Path) -> int:
+    """How many bytes can still be written where a directory is; raises ``OSError``."""
+    room = os.statvfs(directory)
+    return room.f_bavail * room.f_frsize
+
+
+def make_scratch(effects: Effects, paths: HostPaths) -> Path:
+    """An empty directory for a worker's copy of an image; raises ``AgentError`` (``write-failed``)."""
+    scratch = paths.cache / "scratch"
+    with writing(scratch):
+        _remove(effects, scratch)
+        effects.make_directory(scratch, 0o700)
+    return scratch
+
+
+def remove_scratch(effects: Effects, paths: HostPaths) -> None:
+    """Remove it, with what a worker that died left in it; a failure to do so hinders nothing."""
+    with suppress(OSError):
+        _remove(effects, paths.cache / "scratch")
 
 
 def prune(effects: Effects, paths: HostPaths, keep: frozenset[str]) -> None:
@@ -224,7 +257,14 @@ def _content(manifest: JsonObject) -> tuple[Content, tuple[str, ...]]:
     if manifest.get("version") != VERSION:
         raise ValueError(f"version: expected {VERSION}, found {manifest.get('version')!r}")
     packages = tuple(_package(entry) for entry in fields.mappings(manifest, "packages", most=4096))
-    return Content(fields.text(manifest, "digest"), packages), fields.texts(manifest, "names", most=64)
+    content = Content(
+        fields.text(manifest, "digest"),
+        packages,
+        Judge(fields.text(manifest, "trusted_by")),
+        Way(fields.text(manifest, "way")),
+        fields.text(manifest, "way_reason"),
+    )
+    return content, fields.texts(manifest, "names", most=64)
 
 
 def _package(entry: JsonObject) -> Package:

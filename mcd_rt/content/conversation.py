@@ -1,4 +1,4 @@
-"""The agent's end of the socket to a worker: one child, one request, frames within deadlines.
+"""The agent's end of the socket to a worker: one worker, one request, frames within deadlines.
 
 However it goes, the child is gone and reaped when the conversation is over. Its standard error is the
 agent's own, so that a journal has it; what the agent needs to know of an unforeseen end, the worker says
@@ -8,9 +8,11 @@ in its last frame, and where it could not, the exit status is named.
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, assert_never
 
 from mcd_rt.content import frames
 from mcd_rt.content.frames import ErrorFrame, Frame, Request
@@ -23,54 +25,103 @@ T = TypeVar("T")
 _GRACE = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A worker that is a child: how to start it."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A worker that the service manager starts for whoever connects to this socket."""
+
+    path: Path
+
+
+Worker = Command | Listening
+
+
 @asynccontextmanager
-async def conversation(
-    effects: Effects, argv: Sequence[str], environment: dict[str, str], idle_timeout: float
-) -> AsyncIterator["Conversation"]:
+async def conversation(effects: Effects, worker: Worker, idle_timeout: float) -> AsyncIterator["Conversation"]:
     """Start a worker and talk to it; it ends with the block.
 
-    ``idle_timeout`` is seconds the worker may take for its next bytes. One that has said everything may end by
-    itself, others are killed. Raises ``AgentError`` (``worker-failed``) where it cannot be started.
+    ``idle_timeout`` is seconds the worker may take for its next bytes. A child that has said everything may end by
+    itself, others are killed; behind a socket it ends because nobody listens, and its unit sees to the rest. Raises
+    ``AgentError`` (``worker-failed``) where it cannot be started.
     """
-    try:
-        child = await effects.spawn(argv, environment)
-    except OSError as error:
-        raise AgentError(
-            Code.WORKER_FAILED,
-            f"cannot start the worker {argv[0]}: {error.strerror or error}",
-            "repair the installation of mcd-rt",
-        ) from error
-    child.socket.setblocking(False)  # noqa: FBT003 - the name says it
-    talk = Conversation(child, idle_timeout)
+    process: asyncio.subprocess.Process | None = None
+    match worker:
+        case Command():
+            child = await _spawn(effects, worker)
+            connection, process = child.socket, child.process
+        case Listening(path):
+            connection = await _connect(path, idle_timeout)
+        case _:
+            assert_never(worker)
+    connection.setblocking(False)  # noqa: FBT003 - the name says it
+    talk = Conversation(connection, process, idle_timeout)
     try:
         yield talk
         talk.over = True
     finally:
-        child.socket.close()
-        if talk.over:
-            await _wait(child)
-        await _end(child)
+        connection.close()
+        if process is not None:
+            if talk.over:
+                await _wait(process)
+            await _end(process)
 
 
-async def _wait(child: Child) -> None:
+async def _spawn(effects: Effects, command: Command) -> Child:
+    try:
+        return await effects.spawn(command.argv, dict(command.environment))
+    except OSError as error:
+        raise AgentError(
+            Code.WORKER_FAILED,
+            f"cannot start the worker {command.argv[0]}: {error.strerror or error}",
+            "repair the installation of mcd-rt",
+        ) from error
+
+
+async def _connect(path: Path, timeout: float) -> socket.socket:  # noqa: ASYNC109 - the deadline of one call
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.setblocking(False)  # noqa: FBT003 - the name says it
+    try:
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(connection, str(path))
+    except (OSError, TimeoutError) as error:
+        connection.close()
+        raise AgentError(
+            Code.WORKER_FAILED,
+            f"cannot reach the worker behind {path}: {getattr(error, 'strerror', None) or 'no answer'}",
+            'look at the units of mcd-rt, or set [content] worker = "child"',
+        ) from error
+    return connection
+
+
+async def _wait(process: asyncio.subprocess.Process) -> None:
     with suppress(TimeoutError):  # one that stays is killed when the conversation ends
         async with asyncio.timeout(_GRACE):
-            await child.process.wait()
+            await process.wait()
 
 
-async def _end(child: Child) -> None:
-    if child.process.returncode is None:
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
         with suppress(ProcessLookupError):  # it ended between the two lines
-            child.process.kill()
-    await child.process.wait()
+            process.kill()
+    await process.wait()
 
 
 class Conversation:
     """Sends a request and reads frames; every wait has the deadline of ``idle_timeout``."""
 
-    def __init__(self, child: Child, idle_timeout: float) -> None:
-        """Belongs to ``conversation``, which ends the child."""
-        self._child = child
+    def __init__(
+        self, connection: socket.socket, process: asyncio.subprocess.Process | None, idle_timeout: float
+    ) -> None:
+        """Belongs to ``conversation``, which ends both."""
+        self._connection = connection
+        self._process = process
         self._idle_timeout = idle_timeout
         self._received = bytearray()
         self.over = False  # the worker has said its last word and may end by itself
@@ -78,12 +129,12 @@ class Conversation:
     async def send(self, request: Request) -> None:
         """Raises ``AgentError``: ``worker-timeout``, ``worker-failed`` where the worker has ended."""
         loop = asyncio.get_running_loop()
-        await self._talk(loop.sock_sendall(self._child.socket, frames.encode_request(request)))
+        await self._talk(loop.sock_sendall(self._connection, frames.encode_request(request)))
 
     async def send_descriptors(self, descriptors: Sequence[int]) -> None:
         """Pass at most ``DESCRIPTORS_AT_ONCE`` descriptors; raises as ``send``."""
         try:
-            socket.send_fds(self._child.socket, [b"\0"], descriptors)  # a byte never has to wait for room
+            socket.send_fds(self._connection, [b"\0"], descriptors)  # a byte never has to wait for room
         except OSError as error:
             raise await self._ended() from error
 
@@ -119,7 +170,7 @@ class Conversation:
         loop = asyncio.get_running_loop()
         # A read that need not wait does not yield: a worker that never pauses would stop the agent and its deadlines.
         await asyncio.sleep(0)
-        data = await self._talk(loop.sock_recv(self._child.socket, frames.CHUNK))
+        data = await self._talk(loop.sock_recv(self._connection, frames.CHUNK))
         if not data:
             raise await self._ended()
         return data
@@ -138,11 +189,13 @@ class Conversation:
             raise await self._ended() from error
 
     async def _ended(self) -> AgentError:
-        await _wait(self._child)
+        if self._process is not None:
+            await _wait(self._process)
+        status = None if self._process is None else self._process.returncode
         return AgentError(
             Code.WORKER_FAILED,
-            f"the worker {_manner(self._child.process.returncode)} before its answer was complete",
-            "its last words are in the journal of the agent",
+            f"the worker {_manner(status)} before its answer was complete",
+            "its last words are in the journal",
         )
 
 

@@ -36,6 +36,14 @@ def integer(fields: JsonObject, key: str, *, most: int) -> int:
     return value
 
 
+def boolean(fields: JsonObject, key: str) -> bool:
+    """True or false."""
+    value = fields.get(key)
+    if not isinstance(value, bool):
+        raise _wrong(key, "true or false", value)
+    return value
+
+
 def mapping(fields: JsonObject, key: str) -> JsonObject:
     """A nested object."""
     return _mapping(fields.get(key), key)

@@ -5,8 +5,9 @@ The agent sends one request line. The worker answers with frames: a JSON object 
 its ``file`` frame and the chunks that follow until ``size`` bytes of it were sent, so that an error or
 progress can be said in the middle of one.
 
-    → {"op": "fetch", "image": ..., "names": [...], ...}      → {"op": "inspect", "files": [...]}, descriptors
-    ← {"progress": {"bytes": 0, "total": 71350000}}           ← {"package": {...}}   one a descriptor, in order
+    → {"op": "fetch", "image": ..., "names": [...], ...}      → {"op": "inspect", "keys": [...], "files": [...], ...}
+    ← {"image": {"digest": ..., "way": "proxy", ...}}         → descriptors of the keys, then of the files
+    ← {"progress": {"bytes": 0, "total": 71350000}}           ← {"package": {...}}   one a file, in order
     ← {"file": "kernel-rt-core-....rpm", "size": 26061020}    ← {"done": true}
     ← {"chunk": 262144} + 262144 bytes ...
     ← {"done": true}, or {"error": {"code": ..., "message": ..., "hint": ...}} at any point
@@ -20,6 +21,7 @@ from typing import assert_never
 from mcd_rt.content import fields
 from mcd_rt.content.fields import JsonObject
 from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.model.content import Judge, Way
 from mcd_rt.model.nevra import Nevra
 
 LINE = 64 * 1024
@@ -33,15 +35,24 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,255}")
 _VERSION = re.compile(r"[A-Za-z0-9._+~^]{1,255}")
 _ARCHITECTURE = re.compile(r"[a-z0-9_]{1,32}")
 _KERNEL_RELEASE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._+~^-]{0,255})?")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CAPABILITY = re.compile(r"[ !#-\[\]-~]{1,256}")  # no quotes and backslashes, which JSON would make longer
 
 # What a worker may say went wrong: it knows nothing of the rest of the taxonomy.
-_WORKER_CODES = frozenset(code for code in Code if code.startswith(("image-", "package-"))) | {Code.WORKER_FAILED}
+_WORKER_CODES = frozenset(code for code in Code if code.startswith(("image-", "package-"))) | {
+    Code.WORKER_FAILED,
+    Code.CACHE_FULL,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """Send every RPM of ``image`` whose header has one of these names; sizes in bytes."""
+    """Send the RPMs of ``image`` whose headers have one of these names; sizes in bytes.
+
+    For images in a registry: ``root`` is where the host's settings are below, ``authfiles`` are tried in their
+    order, ``scratch`` is a directory for a copy, ``patience_ms`` how long the registry may be silent. ``lent``: the
+    descriptor of a pull secret follows, for a worker that may read none itself.
+    """
 
     image: str
     names: tuple[str, ...]
@@ -49,16 +60,38 @@ class FetchRequest:
     max_packages: int
     max_package_bytes: int
     max_layers: int
+    root: str = "/"
+    authfiles: tuple[str, ...] = ()
+    scratch: str = "/var/tmp"  # noqa: S108 - files with names nobody can guess
+    patience_ms: int = 60_000
+    lent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InspectRequest:
-    """Say what the RPMs behind the descriptors that follow are; ``files`` is what to call each of them."""
+    """Say what the RPMs behind the descriptors that follow are; ``files`` is what to call each of them.
+
+    ``signed``: each must be signed by one of the keys whose descriptors come before; ``keys`` are their names.
+    """
 
     files: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    signed: bool = False
 
 
 Request = FetchRequest | InspectRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFrame:
+    """Which image was found, and how it is read; said once, before anything of it. See ``manifest.Image``."""
+
+    digest: str
+    architecture: str
+    commit: str
+    version: str
+    way: Way
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +119,16 @@ class ProgressFrame:
 
 @dataclass(frozen=True, slots=True)
 class PackageFrame:
-    """What the header of an RPM says, its digests checked; see ``model.content.Package``."""
+    """What the header of an RPM says, its digests checked; see ``model.content.Package``.
+
+    ``judge`` is who found its signature right.
+    """
 
     nevra: Nevra
     kernel_release: str
     provides: tuple[str, ...]
     requires: tuple[str, ...]
+    judge: Judge = Judge.NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +143,7 @@ class ErrorFrame:
     failure: Failure
 
 
-Frame = FileFrame | ChunkFrame | ProgressFrame | PackageFrame | DoneFrame | ErrorFrame
+Frame = ImageFrame | FileFrame | ChunkFrame | ProgressFrame | PackageFrame | DoneFrame | ErrorFrame
 
 
 def encode_request(request: Request) -> bytes:
@@ -122,10 +159,19 @@ def encode_request(request: Request) -> bytes:
                     "max_packages": request.max_packages,
                     "max_package_bytes": request.max_package_bytes,
                     "max_layers": request.max_layers,
+                    "root": request.root,
+                    "authfiles": list(request.authfiles),
+                    "scratch": request.scratch,
+                    "patience_ms": request.patience_ms,
+                    "lent": request.lent,
                 }
             )
-        case InspectRequest(files):
-            return _line({"op": "inspect", "files": [fields.printable(file, 256) for file in files]})
+        case InspectRequest(files, keys, signed):
+            printable = {
+                key: [fields.printable(name, 256) for name in names]
+                for key, names in (("files", files), ("keys", keys))
+            }
+            return _line({"op": "inspect", **printable, "signed": signed})
         case _:
             assert_never(request)
 
@@ -141,6 +187,8 @@ def decode_request(line: bytes) -> Request:
 def encode(frame: Frame) -> bytes:
     """The line to send; texts that are not ours are made printable and cut to fit."""
     match frame:
+        case ImageFrame():
+            return _line({"image": _image_fields(frame)})
         case FileFrame(file, size):
             return _line({"file": fields.printable(file), "size": size})
         case ChunkFrame(size):
@@ -199,14 +247,22 @@ def _request(request: JsonObject) -> Request:
                 fields.integer(request, "max_packages", most=_NUMBER),
                 fields.integer(request, "max_package_bytes", most=_NUMBER),
                 fields.integer(request, "max_layers", most=_NUMBER),
+                fields.text(request, "root", most=4096),
+                fields.texts(request, "authfiles", most=64),
+                fields.text(request, "scratch", most=4096),
+                fields.integer(request, "patience_ms", most=_NUMBER),
+                fields.boolean(request, "lent"),
             )
         case "inspect":
-            return InspectRequest(fields.texts(request, "files", most=MAX_FILES))
+            files, keys = (fields.texts(request, key, most=MAX_FILES) for key in ("files", "keys"))
+            return InspectRequest(files, keys, fields.boolean(request, "signed"))
         case other:
             raise ValueError(f"op: expected fetch or inspect, found {other!r}")
 
 
 def _frame(frame: JsonObject) -> Frame:
+    if "image" in frame:
+        return _image(fields.mapping(frame, "image"))
     if "file" in frame:
         return FileFrame(fields.text(frame, "file"), fields.integer(frame, "size", most=_NUMBER))
     if "chunk" in frame:
@@ -224,6 +280,24 @@ def _frame(frame: JsonObject) -> Frame:
     raise ValueError(f"none of the frames has the keys {fields.printable(repr(sorted(frame)), 128)}")
 
 
+def _image_fields(image: ImageFrame) -> JsonObject:
+    return {
+        "digest": image.digest,
+        "architecture": image.architecture,
+        "commit": image.commit,
+        "version": image.version,
+        "way": image.way,
+        "why": fields.printable(image.why),
+    }
+
+
+def _image(image: JsonObject) -> ImageFrame:
+    if not _DIGEST.fullmatch(digest := fields.text(image, "digest")):
+        raise ValueError(f"digest: {fields.printable(digest, 80)!r} is not one")
+    architecture, commit, version = (fields.text(image, key) for key in ("architecture", "commit", "version"))
+    return ImageFrame(digest, architecture, commit, version, Way(fields.text(image, "way")), fields.text(image, "why"))
+
+
 def _package_fields(package: PackageFrame) -> JsonObject:
     return {
         "name": package.nevra.name,
@@ -234,6 +308,7 @@ def _package_fields(package: PackageFrame) -> JsonObject:
         "kernel_release": package.kernel_release,
         "provides": list(package.provides),
         "requires": list(package.requires),
+        "judge": package.judge,
     }
 
 
@@ -246,7 +321,8 @@ def _package(package: JsonObject) -> PackageFrame:
         fields.text(package, "architecture"),
     )
     provides, requires = (fields.texts(package, key, most=CAPABILITIES) for key in ("provides", "requires"))
-    return checked_package(PackageFrame(nevra, fields.text(package, "kernel_release"), provides, requires))
+    judge = Judge(fields.text(package, "judge"))
+    return checked_package(PackageFrame(nevra, fields.text(package, "kernel_release"), provides, requires, judge))
 
 
 def _failure_fields(failure: Failure) -> JsonObject:

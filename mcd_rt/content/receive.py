@@ -7,9 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcd_rt.content import cache
 from mcd_rt.content.cache import writing
 from mcd_rt.content.conversation import Conversation
-from mcd_rt.content.frames import ChunkFrame, DoneFrame, FetchRequest, FileFrame, Frame, ProgressFrame
+from mcd_rt.content.frames import (
+    ChunkFrame,
+    DoneFrame,
+    FetchRequest,
+    FileFrame,
+    Frame,
+    ImageFrame,
+    ProgressFrame,
+)
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 
@@ -31,24 +40,34 @@ class Receiver:
     """Takes the answer to one fetch request, believing the worker nothing that can be counted."""
 
     def __init__(
-        self, effects: Effects, entry: Path, request: FetchRequest, on_progress: Callable[[int, int], None]
+        self,
+        effects: Effects,
+        entry: Path,
+        request: FetchRequest,
+        on_progress: Callable[[int, int], None],
+        allowance: int,
     ) -> None:
-        """``entry`` is the directory for the files, empty."""
+        """``entry`` is the directory for the files, empty; ``allowance`` how many bytes they may have together."""
         self._effects = effects
         self._entry = entry
         self._request = request
         self._on_progress = on_progress
         self._progress_frames = 0
         self._files = 0
+        self._allowance = allowance
+        self.image: ImageFrame | None = None
 
     async def receive_all(self, talk: Conversation) -> tuple[Received, ...]:
         """All files up to the end of the answer, of equal ones the first.
 
         Raises ``AgentError``: what ``Conversation.receive`` raises, ``worker-failed`` for an answer out of
-        order or beyond the limits of the request, ``write-failed``.
+        order or beyond the limits of the request, ``cache-full``, ``write-failed``.
         """
         received: dict[str, Received] = {}
         while not isinstance(frame := await self._next(talk), DoneFrame):
+            if isinstance(frame, ImageFrame) and self.image is None and not self._files:
+                self.image = frame
+                continue
             if not isinstance(frame, FileFrame):
                 raise _lie(f"sent {type(frame).__name__} where a file or the end was due")
             file = await self._receive(talk, frame)
@@ -73,6 +92,7 @@ class Receiver:
             raise _lie(f"sent more than {self._request.max_packages} files")
         if frame.size > self._request.max_package_bytes:
             raise _lie(f"sent a file of {frame.size} bytes, more than {self._request.max_package_bytes}")
+        self._check_room(frame)
         with writing(path):
             descriptor = self._effects.create(path, 0o600)
         try:
@@ -82,6 +102,19 @@ class Receiver:
         finally:
             os.close(descriptor)
         return Received(frame.file, path, frame.size, sha256)
+
+    def _check_room(self, frame: FileFrame) -> None:
+        """The size of a file is known before its first byte comes: nothing is begun that has no room."""
+        with writing(self._entry):
+            free = cache.free_bytes(self._entry)
+        if frame.size > free:
+            raise _full(f"{self._entry.parent} has {free} bytes free, {frame.file} has {frame.size}", "make room")
+        if frame.size > self._allowance:
+            raise _full(
+                f"the cache may have {self._allowance} more bytes, {frame.file} has {frame.size}",
+                "raise [content] max_cache_bytes",
+            )
+        self._allowance -= frame.size
 
     async def _write(self, talk: Conversation, size: int, descriptor: int, path: Path) -> str:
         digest = hashlib.sha256()
@@ -98,6 +131,10 @@ class Receiver:
                 self._effects.write(descriptor, data)
             left -= frame.size
         return digest.hexdigest()
+
+
+def _full(what: str, hint: str) -> AgentError:
+    return AgentError(Code.CACHE_FULL, what, f"{hint}; nothing was changed")
 
 
 def _lie(what: str) -> AgentError:

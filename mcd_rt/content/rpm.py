@@ -10,17 +10,19 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rpm_rs import Dependency, DependencyFlags, PackageMetadata
 
 from mcd_rt.content.fields import printable
 from mcd_rt.content.frames import PackageFrame, checked_package
+from mcd_rt.content.trust import DigestsOnly, Trust
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.nevra import Nevra
 
 MAX_HEADER = 32 << 20
 MAX_ENTRIES = 1 << 16
+NOBODY_ASKED = DigestsOnly()
 
 _PIECE = 256 * 1024
 _LEAD_MAGIC, _LEAD = b"\xed\xab\xee\xdb", 96
@@ -55,11 +57,17 @@ def peek(read: Callable[[int], bytes], path: str) -> Peek:
         return Peek("" if metadata.is_source_package() else metadata.name, prefix)
 
 
-def inspect(descriptor: int, path: str) -> PackageFrame:
-    """What an RPM is, once its header and payload match the digests it carries.
+def describe(prefix: bytes, path: str) -> PackageFrame:
+    """What the headers at the head of an RPM say, unproven; raises ``AgentError`` (``package-corrupt``)."""
+    with _parsing(path):
+        return checked_package(_package(PackageMetadata.from_bytes(prefix), path))
 
-    Signatures will be judged here, on the same bytes, between the digests and the answer. The offset of the
-    descriptor is not moved. Raises ``AgentError`` (``package-corrupt``).
+
+def inspect(descriptor: int, path: str, trust: Trust = NOBODY_ASKED) -> PackageFrame:
+    """What an RPM is, once its header and payload match the digests it carries and its signature is trusted.
+
+    The offset of the descriptor is 0 or where it was. Raises ``AgentError``: ``package-corrupt``, and what
+    ``trust`` raises: ``package-unsigned``, ``package-signature-bad``.
     """
     prefix = _prefix(_sequential(descriptor), path)
     with _parsing(path):
@@ -68,8 +76,9 @@ def inspect(descriptor: int, path: str) -> PackageFrame:
         promised = _promised_digest(metadata, path)
     if _payload_digest(descriptor, len(prefix)) != promised:
         raise _corrupt(path, "the payload does not match its SHA-256 digest: cut short or changed")
+    trust.check(descriptor, metadata, path)
     with _parsing(path):
-        return checked_package(_package(metadata, path))
+        return replace(checked_package(_package(metadata, path)), judge=trust.judge)
 
 
 def _sequential(descriptor: int) -> Callable[[int], bytes]:

@@ -9,33 +9,17 @@ Plain synchronous code, and no import of the agent.
 import os
 import socket
 import traceback
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import nullcontext
 from types import TracebackType
 from typing import assert_never
 
 from mcd_rt.content import frames
-from mcd_rt.content.archive import MemberData
-from mcd_rt.content.blob import verified
-from mcd_rt.content.frames import (
-    CHUNK,
-    DESCRIPTORS_AT_ONCE,
-    ChunkFrame,
-    DoneFrame,
-    ErrorFrame,
-    FetchRequest,
-    FileFrame,
-    Frame,
-    InspectRequest,
-    ProgressFrame,
-)
-from mcd_rt.content.layers import rpms
-from mcd_rt.content.layout import open_blob, open_image
-from mcd_rt.content.overlay import Layer, Shadow
-from mcd_rt.content.rpm import inspect, peek
+from mcd_rt.content.delivery import deliver
+from mcd_rt.content.frames import DESCRIPTORS_AT_ONCE, DoneFrame, ErrorFrame, FetchRequest, Frame, InspectRequest
+from mcd_rt.content.rpm import inspect
+from mcd_rt.content.trust import MAX_KEY, DigestsOnly, Key, signed_by
 from mcd_rt.errors import AgentError, Code, Failure
-from mcd_rt.model.image import ImageReference
-
-_PROGRESS_STEP = 1 << 20
 
 
 def serve_standard_input() -> int:
@@ -90,9 +74,9 @@ def _answer(connection: socket.socket) -> None:
     request = frames.decode_request(_read_line(connection))
     match request:
         case FetchRequest():
-            _fetch(connection, request)
-        case InspectRequest(files):
-            _inspect(connection, files)
+            deliver(connection, request)
+        case InspectRequest():
+            _inspect(connection, request)
         case _:
             assert_never(request)
     _send(connection, DoneFrame())
@@ -110,91 +94,33 @@ def _send(connection: socket.socket, frame: Frame) -> None:
     connection.sendall(frames.encode(frame))
 
 
-def _fetch(connection: socket.socket, request: FetchRequest) -> None:
-    try:
-        reference = ImageReference.parse(request.image)
-    except ValueError as error:
-        raise AgentError(Code.IMAGE_UNREADABLE, f"cannot tell which image is meant: {error}") from error
-    if not reference.layout:
-        raise AgentError(
-            Code.IMAGE_UNREADABLE,
-            f"{reference} is in a registry; only an OCI layout on disk (oci:/path) can be read",
-            "copy the image to a layout on this host, for example with skopeo copy",
-        )
-    directory = Path(reference.place)
-    image = open_image(reference, request.architecture, request.max_layers)
-    progress = _Progress(connection, sum(layer.size for layer in image.layers))
-    progress.add(0)
-    sender = _Sender(connection, request)
-    shadow = Shadow()
-    for blob in reversed(image.layers):
-        layer = Layer()
-        with open_blob(directory, blob.digest) as file, verified(file, blob, progress.add) as reader:
-            for path, data in rpms(reader, f"layer {blob.digest}", shadow, layer):
-                sender.send_if_wanted(path, data)
-        shadow = layer.above(shadow)
+def _inspect(connection: socket.socket, request: InspectRequest) -> None:
+    keys = tuple(Key(name, _content(key)) for name, key in _received(connection, request.keys))
+    with signed_by(keys) if request.signed else nullcontext(DigestsOnly()) as trust:
+        for file, descriptor in _received(connection, request.files):
+            _send(connection, inspect(descriptor, file, trust))
 
 
-class _Progress:
-    """Says how much of the image was read, now and then."""
-
-    def __init__(self, connection: socket.socket, total: int) -> None:
-        self._connection = connection
-        self._total = total
-        self._done = 0
-        self._said = -_PROGRESS_STEP
-
-    def add(self, taken: int) -> None:
-        self._done = min(self._done + taken, self._total)
-        if self._done - self._said >= _PROGRESS_STEP or (self._done == self._total and self._said < self._done):
-            self._said = self._done
-            _send(self._connection, ProgressFrame(self._done, self._total))
-
-
-class _Sender:
-    """Passes on the RPMs whose header has a name that was asked for, within the limits."""
-
-    def __init__(self, connection: socket.socket, request: FetchRequest) -> None:
-        self._connection = connection
-        self._request = request
-        self._sent = 0
-
-    def send_if_wanted(self, path: str, data: MemberData) -> None:
-        size = data.left
-        found = peek(data.read, path)
-        if found.name not in self._request.names:
-            return
-        self._sent += 1
-        if self._sent > self._request.max_packages:
-            raise _too_large(f"the image has more than {self._request.max_packages} of the packages asked for")
-        if size > self._request.max_package_bytes:
-            raise _too_large(f"{path} has {size} bytes, more than {self._request.max_package_bytes}")
-        _send(self._connection, FileFrame(path, size))
-        for start in range(0, len(found.prefix), CHUNK):
-            self._send_chunk(found.prefix[start : start + CHUNK])
-        while chunk := data.take(CHUNK):
-            self._send_chunk(chunk)
-
-    def _send_chunk(self, chunk: bytes) -> None:
-        _send(self._connection, ChunkFrame(len(chunk)))
-        self._connection.sendall(chunk)
-
-
-def _too_large(message: str) -> AgentError:
-    return AgentError(Code.IMAGE_TOO_LARGE, message, "raise the limits in [content] if this image is meant")
-
-
-def _inspect(connection: socket.socket, files: tuple[str, ...]) -> None:
-    for start in range(0, len(files), DESCRIPTORS_AT_ONCE):
-        batch = files[start : start + DESCRIPTORS_AT_ONCE]
+def _received(connection: socket.socket, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    """The descriptors the agent sends for these names, each open until the next is asked for."""
+    for start in range(0, len(names), DESCRIPTORS_AT_ONCE):
+        batch = names[start : start + DESCRIPTORS_AT_ONCE]
         _, descriptors, flags, _ = socket.recv_fds(connection, 1, len(batch), socket.MSG_CMSG_CLOEXEC)
         try:
             if len(descriptors) != len(batch) or flags & socket.MSG_CTRUNC:
                 raise AgentError(
                     Code.WORKER_FAILED, f"the worker was sent {len(descriptors)} descriptors, expected {len(batch)}"
                 )
-            for descriptor, file in zip(descriptors, batch, strict=True):
-                _send(connection, inspect(descriptor, file))
+            yield from zip(batch, descriptors, strict=True)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+
+def _content(descriptor: int) -> bytes:
+    parts = []
+    taken = 0
+    while taken < MAX_KEY and (data := os.pread(descriptor, MAX_KEY - taken, taken)):
+        parts.append(data)
+        taken += len(data)
+    return b"".join(parts)

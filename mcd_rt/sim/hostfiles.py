@@ -4,6 +4,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+from mcd_rt.sim.demokey import FILE_NAME, PUBLIC_KEY
 from mcd_rt.sim.world import Base, System
 
 RHCOS = """\
@@ -39,6 +40,11 @@ def write_commands(root: Path, bases: tuple[Base, ...]) -> None:
     command.parent.mkdir(parents=True)
     command.write_text(_COMMAND.format(lists=shlex.quote(str(lists))))
     command.chmod(0o755)
+
+
+def write_keys(root: Path) -> None:
+    """The keys whose packages the node takes: that of the simulated ones."""
+    _write(root / "etc/pki/rpm-gpg" / FILE_NAME, PUBLIC_KEY)
 
 
 def write_boot(root: Path, system: System, boot_id: str, os_release: str) -> None:

@@ -20,6 +20,7 @@ import zstandard
 
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.nevra import Nevra
+from mcd_rt.sim.demokey import SECRET_KEY
 
 EL8_SUFFIXES = ("core", "modules", "modules-extra", "kvm")
 EL9_SUFFIXES = ("core", "modules-core", "modules", "modules-extra", "kvm")
@@ -101,8 +102,9 @@ def build_rpm(
     payload: bytes = b"",
     provides: Iterable[str] = (),
     requires: Iterable[str] = (),
+    secret_key: str = SECRET_KEY,
 ) -> bytes:
-    """An RPM (format 4, as EL8 and EL9 have it) with one file of ``payload``.
+    """An RPM (format 4, as EL8 and EL9 have it) with one file of ``payload``, signed unless the key is empty.
 
     With a ``kernel_release`` the file is below ``/lib/modules/<kernel_release>/``: ``vmlinuz`` in a ``-core``
     package, else a module. Capabilities are ``name`` or ``name = version``.
@@ -121,7 +123,8 @@ def build_rpm(
     for capability in requires:
         builder.requires(*_capability(capability))
     builder.with_file_contents(payload, rpm_rs.FileOptions.new(_file_of(nevra.name, kernel_release)))
-    return bytes(builder.build().to_bytes())
+    built = builder.build_and_sign(rpm_rs.Signer(secret_key.encode())) if secret_key else builder.build()
+    return bytes(built.to_bytes())
 
 
 def kernel_release_of(version: str, release: str, architecture: str, el: Literal[8, 9]) -> str:
@@ -137,6 +140,7 @@ def kernel_rt_packages(
     suffixes: Sequence[str] = (),
     *,
     payload_bytes: int = 64 << 10,
+    secret_key: str = SECRET_KEY,
 ) -> dict[str, bytes]:
     """The kernel-rt packages with these suffixes (all that the EL release has unless given), by file name."""
     known = EL8_SUFFIXES if el == 8 else EL9_SUFFIXES
@@ -154,15 +158,18 @@ def kernel_rt_packages(
             payload=hashlib.shake_256(str(nevra).encode()).digest(payload_bytes),
             provides=provides,
             requires=[f"kernel-{f'rt-{part}-' if part else ''}uname-r = {uname}" for part in needed],
+            secret_key=secret_key,
         )
     return packages
 
 
-def write_layout(directory: Path, layers: Sequence[Layer], *, tag: str, architecture: str) -> ImageReference:
+def write_layout(
+    directory: Path, layers: Sequence[Layer], *, tag: str, architecture: str, labels: Mapping[str, str] | None = None
+) -> ImageReference:
     """Write an image, layers oldest first, into an OCI layout; returns its reference with tag and digest.
 
-    ``architecture`` is as ``uname -m`` spells it. A layout that is there gets one more image; another image
-    of the tag loses it.
+    ``architecture`` is as ``uname -m`` spells it, ``labels`` are those of its config. A layout
+    that is there gets one more image; another image of the tag loses it.
     """
     place = directory.absolute()
     descriptors, diff_ids = [], []
@@ -174,6 +181,7 @@ def write_layout(directory: Path, layers: Sequence[Layer], *, tag: str, architec
     config = {
         "architecture": _GO_NAMES.get(architecture, architecture),
         "os": "linux",
+        "config": {"Labels": dict(labels or {})},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     }
     manifest = {

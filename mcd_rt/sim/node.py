@@ -13,7 +13,7 @@ from mcd_rt.dbus.names import RPM_OSTREE
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.sim.bases import installed_origin
 from mcd_rt.sim.faults import Faults
-from mcd_rt.sim.hostfiles import RHCOS, write_boot, write_commands, write_deployments
+from mcd_rt.sim.hostfiles import RHCOS, write_boot, write_commands, write_deployments, write_keys
 from mcd_rt.sim.logind import Logind
 from mcd_rt.sim.privatebus import PrivateBus
 from mcd_rt.sim.process import AgentExited, AgentSaid, AgentService, AgentStarted
@@ -125,6 +125,7 @@ class SimulatedNode:
         """Boot it; raises ``AgentError`` (``simulation-failed``). rpm-ostreed starts when it is called."""
         await self._bus.start()
         write_commands(self.root, self.rpm_ostree.system.bases)
+        write_keys(self.root)
         write_boot(self.root, self.rpm_ostree.system, str(uuid.uuid4()), self._os_release)
         await self.logind.service.start(self._bus.address)
         await self.systemd.service.start(self._bus.address)

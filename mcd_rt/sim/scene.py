@@ -22,6 +22,9 @@ settle = 0.02
 [retry]
 initial = 0.2
 ceiling = 2
+
+[metrics]
+listen = "unix:/run/mcd-rt/metrics.sock"
 """
 _CONFIG = """\
 apiVersion: machineconfiguration.openshift.io/v1
@@ -70,7 +73,8 @@ def write_image(place: Path, el: Literal[8, 9] = 9) -> ImageReference:
         Layer({"srv/repo/config": b"[core]\nrepo_version=1\nmode=archive-z2\n"}),
         Layer({**packages, "pkglist.txt": "\n".join(packages).encode()}, Compression.ZSTD),
     ]
-    return write_layout(place, layers, tag="latest", architecture="x86_64")
+    labels = {"version": f"simulated-el{el}"}
+    return write_layout(place, layers, tag="latest", architecture="x86_64", labels=labels)
 
 
 def write_settings(node: SimulatedNode, more: str = "") -> None:

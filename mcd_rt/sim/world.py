@@ -101,13 +101,15 @@ class Tree:
     def kernel_package(self) -> str:
         """The name of the package whose kernel boots; empty without one."""
         carriers = [rpm.name for rpm in self._rpms if _carries_kernel(rpm.name)]
+        carriers += [nevra.name for nevra in self._requested_kernels]
         return next(iter([*carriers, *filter(_carries_kernel, self._remaining)]), "")
 
     @property
     def kernel_release(self) -> str:
         """What ``uname -r`` says in it."""
-        carried = (rpm.kernel_release for rpm in self._rpms if _carries_kernel(rpm.name))
-        return next(carried, self.base.kernel_release)
+        carried = [rpm.kernel_release for rpm in self._rpms if _carries_kernel(rpm.name)]
+        carried += [f"{each.version}-{each.release}.{each.architecture}+rt" for each in self._requested_kernels]
+        return next(iter(carried), self.base.kernel_release)
 
     @property
     def realtime(self) -> bool:
@@ -117,6 +119,12 @@ class Tree:
     @property
     def _rpms(self) -> tuple[Rpm, ...]:
         return self.origin.local + tuple(rpm for rpm, _old in self.replaced)
+
+    @property
+    def _requested_kernels(self) -> tuple[Nevra, ...]:
+        """Kernels out of a repository: of these a request is the whole NEVRA, and of EL9."""
+        found = (Nevra.parse(text) for text in self.origin.packages if text.startswith("kernel-rt-core-"))
+        return tuple(nevra for nevra in found if _carries_kernel(nevra.name))
 
     @property
     def _remaining(self) -> tuple[str, ...]:

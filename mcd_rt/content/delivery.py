@@ -1,0 +1,214 @@
+"""The worker's first job: the packages of an image, layer by layer, as frames on a socket."""
+
+import os
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from mcd_rt.content import frames
+from mcd_rt.content.archive import MemberData
+from mcd_rt.content.blob import Descriptor, Reader, verified
+from mcd_rt.content.frames import (
+    CHUNK,
+    ChunkFrame,
+    FetchRequest,
+    FileFrame,
+    Frame,
+    ImageFrame,
+    PackageFrame,
+    ProgressFrame,
+)
+from mcd_rt.content.layers import rpms
+from mcd_rt.content.layout import open_layout
+from mcd_rt.content.link import Access
+from mcd_rt.content.manifest import Image
+from mcd_rt.content.overlay import Layer, Shadow
+from mcd_rt.content.registry import open_registry
+from mcd_rt.content.rpm import describe, peek
+from mcd_rt.content.skopeo import skopeo_for
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.model.content import Way
+from mcd_rt.model.image import ImageReference
+from mcd_rt.model.packageset import is_complete
+
+_PROGRESS_STEP = 1 << 20
+_MAX_SECRET = 1 << 20
+
+
+class ImageSource(Protocol):
+    """An image whose layers can be read."""
+
+    @property
+    def image(self) -> Image:
+        """Which image it is."""
+
+    @property
+    def way(self) -> Way:
+        """How it is read."""
+
+    @property
+    def why(self) -> str:
+        """Why in this way, for people."""
+
+    def open_layer(self, layer: Descriptor, /) -> AbstractContextManager[Reader]:
+        """The bytes of one of its layers, unverified."""
+
+
+def deliver(connection: socket.socket, request: FetchRequest) -> None:
+    """Send the packages that are asked for, newest layers first, until they are a whole kernel.
+
+    A layer that was begun is read to its end, and was the right one then. Raises ``AgentError``: ``image-*``,
+    ``package-corrupt``, ``cache-full``, ``worker-failed``.
+    """
+    reference = _parsed(request.image)
+    progress = _Progress(connection)
+    with _opened(connection, reference, request, progress) as source:
+        image = source.image
+        _send(
+            connection,
+            ImageFrame(image.digest, image.architecture, image.commit, image.version, source.way, source.why),
+        )
+        progress.begin(sum(layer.size for layer in image.layers))
+        sender = _Sender(connection, request)
+        shadow = Shadow()
+        for blob in reversed(image.layers):
+            if is_complete(sender.sent, request.names, request.architecture):
+                break
+            layer = Layer()
+            with source.open_layer(blob) as opened, verified(opened, blob, progress.add) as reader:
+                for path, data in rpms(reader, f"layer {blob.digest}", shadow, layer):
+                    sender.send_if_wanted(path, data)
+            shadow = layer.above(shadow)
+        progress.end()
+
+
+def _parsed(image: str) -> ImageReference:
+    try:
+        return ImageReference.parse(image)
+    except ValueError as error:
+        raise AgentError(
+            Code.IMAGE_UNREADABLE, f"cannot tell which image is meant: {error}", "correct the reference"
+        ) from error
+
+
+@contextmanager
+def _opened(
+    connection: socket.socket, reference: ImageReference, request: FetchRequest, progress: "_Progress"
+) -> Iterator[ImageSource]:
+    if reference.layout:
+        yield open_layout(reference, request.architecture, request.max_layers)
+        return
+
+    def pause(seconds: float) -> None:
+        progress.repeat()  # to wait is not to hang
+        if select.select([connection], [], [], seconds)[0]:
+            raise ConnectionResetError  # the agent, who has nothing to say any more, hung up
+
+    with _lent_secret(connection, request) as lent:
+        access = Access(
+            skopeo_for(
+                reference.place, request.root, request.authfiles, request.architecture, request.scratch, lent=lent
+            ),
+            request.architecture,
+            request.max_layers,
+            request.patience_ms / 1000,
+            Path(request.scratch),
+            pause,
+            progress.repeat,
+            progress.copied,
+        )
+        with open_registry(reference, access) as source:
+            yield source
+
+
+@contextmanager
+def _lent_secret(connection: socket.socket, request: FetchRequest) -> Iterator[int]:
+    """A descriptor of what the agent lends: a copy in memory, which can be opened again by its name; -1 for none."""
+    if not request.lent:
+        yield -1
+        return
+    _, received, _, _ = socket.recv_fds(connection, 1, 1, socket.MSG_CMSG_CLOEXEC)
+    if not received:
+        raise AgentError(Code.WORKER_FAILED, "the worker was not sent the pull secret it was promised")
+    with os.fdopen(received[0], "rb") as given, os.fdopen(os.memfd_create("pull-secret"), "wb") as copy:
+        copy.write(given.read(_MAX_SECRET))
+        copy.flush()
+        yield copy.fileno()
+
+
+def _send(connection: socket.socket, frame: Frame) -> None:
+    connection.sendall(frames.encode(frame))
+
+
+class _Progress:
+    """Says how much of the image was read, now and then."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._total = 0
+        self._done = 0
+        self._said = 0
+
+    def begin(self, total: int) -> None:
+        """Nothing of so many bytes was read."""
+        self._total, self._done = total, 0
+        self.repeat()
+
+    def add(self, taken: int) -> None:
+        """So many more bytes were read."""
+        self._done = min(self._done + taken, self._total)
+        if self._done - self._said >= _PROGRESS_STEP:
+            self.repeat()
+
+    def copied(self, done: int, total: int) -> None:
+        """So many bytes were copied, none of them read yet."""
+        self._total = total
+        if done - self._done >= _PROGRESS_STEP:
+            self._done = done
+            self.repeat()
+
+    def end(self) -> None:
+        """Older layers are not needed: what was read is all there is to read."""
+        self._total = self._done
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Say how far it is, whether or not that is news."""
+        self._said = self._done
+        _send(self._connection, ProgressFrame(self._done, self._total))
+
+
+class _Sender:
+    """Passes on the RPMs whose header has a name that was asked for, within the limits."""
+
+    def __init__(self, connection: socket.socket, request: FetchRequest) -> None:
+        self._connection = connection
+        self._request = request
+        self.sent: list[PackageFrame] = []
+
+    def send_if_wanted(self, path: str, data: MemberData) -> None:
+        size = data.left
+        found = peek(data.read, path)
+        if found.name not in self._request.names:
+            return
+        if len(self.sent) >= self._request.max_packages:
+            raise _too_large(f"the image has more than {self._request.max_packages} of the packages asked for")
+        if size > self._request.max_package_bytes:
+            raise _too_large(f"{path} has {size} bytes, more than {self._request.max_package_bytes}")
+        self.sent.append(describe(found.prefix, path))
+        _send(self._connection, FileFrame(path, size))
+        for start in range(0, len(found.prefix), CHUNK):
+            self._send_chunk(found.prefix[start : start + CHUNK])
+        while chunk := data.take(CHUNK):
+            self._send_chunk(chunk)
+
+    def _send_chunk(self, chunk: bytes) -> None:
+        _send(self._connection, ChunkFrame(len(chunk)))
+        self._connection.sendall(chunk)
+
+
+def _too_large(message: str) -> AgentError:
+    return AgentError(Code.IMAGE_TOO_LARGE, message, "raise the limits in [content] if this image is meant")

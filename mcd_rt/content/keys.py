@@ -1,0 +1,51 @@
+"""The files of public keys on a host: found and opened by the agent, read by the worker that judges."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from mcd_rt.content.frames import MAX_FILES
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.hostpaths import HostPaths
+
+
+def find_keys(paths: HostPaths, sources: Sequence[str]) -> tuple[Path, ...]:
+    """The files among ``sources``, and in the directories among them, below the root; each file once.
+
+    Raises ``AgentError`` (``package-signature-bad``) where there is none, or more than can be handed over.
+    """
+    files = {file.resolve(): None for source in sources for file in _files(paths.below(source))}
+    if not 0 < len(files) <= MAX_FILES:
+        raise AgentError(
+            Code.PACKAGE_SIGNATURE_BAD,
+            f"{len(files)} files of public keys are in {', '.join(sources) or 'no place'}, expected 1 to {MAX_FILES}",
+            "[content] keys says where the vendor's keys are looked for",
+        )
+    return tuple(files)
+
+
+@contextmanager
+def open_keys(files: Sequence[Path]) -> Iterator[list[int]]:
+    """Read-only descriptors of key files, closed with the block; raises ``AgentError`` (``package-signature-bad``)."""
+    with ExitStack() as stack:
+        descriptors = []
+        for file in files:
+            try:
+                descriptors.append(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+            except OSError as error:
+                raise AgentError(
+                    Code.PACKAGE_SIGNATURE_BAD,
+                    f"the public key {file} cannot be opened: {error.strerror}",
+                    "make it readable, or name others in [content] keys",
+                ) from error
+            stack.callback(os.close, descriptors[-1])
+        yield descriptors
+
+
+def _files(place: Path) -> list[Path]:
+    try:
+        found = sorted(place.iterdir()) if place.is_dir() else [place]
+        return [file for file in found if file.is_file()]
+    except OSError:  # one place of several: what is found elsewhere decides
+        return []

@@ -1,0 +1,188 @@
+"""An image in a registry, by way of skopeo: only the layers that are asked for, or all where the policy needs it.
+
+``skopeo experimental-image-proxy`` judges the trust policy since its protocol 0.2.6 (skopeo 1.14, "Policy
+Verification before pulling OCI"); before that it serves what any policy forbids. There ``skopeo copy`` takes its
+place, unless the policy accepts anything of this image. Copied to a directory, not to a layout: only that
+leaves manifests of Docker as they are.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mcd_rt.content.blob import Descriptor, Reader
+from mcd_rt.content.complaints import failure_of
+from mcd_rt.content.layout import open_regular
+from mcd_rt.content.link import Access, Connection, Resumed, address_of
+from mcd_rt.content.manifest import MAX_DOCUMENT, Image, resolve_image
+from mcd_rt.content.policy import accepts_anything
+from mcd_rt.content.programs import run_program
+from mcd_rt.content.skopeo import Skopeo
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.model.content import Way
+from mcd_rt.model.image import ImageReference
+
+ENFORCING = (0, 2, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedSource:
+    """An image whose layers come one by one from a proxy: the delivery's ``ImageSource``."""
+
+    image: Image
+    why: str
+    connection: Connection
+    way: Way = Way.PROXY
+
+    @contextmanager
+    def open_layer(self, layer: Descriptor) -> Iterator[Reader]:
+        """The bytes of a layer, unverified; what breaks off is asked for again."""
+        reader = Resumed(self.connection, layer)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedSource:
+    """An image copied to a directory as a whole: the delivery's ``ImageSource``."""
+
+    image: Image
+    why: str
+    directory: Path
+    way: Way = Way.COPY
+
+    @contextmanager
+    def open_layer(self, layer: Descriptor) -> Iterator[Reader]:
+        """The bytes of a layer, unverified."""
+        with open_regular(self.directory / layer.digest.removeprefix("sha256:")) as file:
+            yield file
+
+
+@contextmanager
+def open_registry(reference: ImageReference, access: Access) -> Iterator[ProxiedSource | CopiedSource]:
+    """Find an image and the way to its layers; everything is gone with the block.
+
+    A reference without a digest is resolved once. Raises ``AgentError``: ``image-*`` (``complaints.py`` says which
+    of them can pass), ``cache-full`` where there is no room for a copy, ``worker-failed`` without skopeo.
+    """
+    pinned = reference if reference.digest else replace(reference, digest=_digest_of_tag(reference, access))
+    with Connection(pinned, access) as connection:
+        documents = _Documents(pinned, access, connection)
+        image = resolve_image(documents, pinned.digest, access.architecture, access.max_layers)
+        demand = _demand(pinned, access.skopeo, connection.version)
+        if not demand:
+            why = "skopeo judges the policy" if connection.version >= ENFORCING else "the policy accepts any image"
+            yield ProxiedSource(image, why, connection)
+            return
+    with TemporaryDirectory(prefix="mcd-rt-copy-", dir=access.scratch) as place:
+        _copy(pinned, image, access, Path(place) / "image")
+        yield CopiedSource(image, demand, Path(place) / "image")
+
+
+def _demand(reference: ImageReference, skopeo: Skopeo, version: tuple[int, ...]) -> str:
+    """Why the proxy of this version will not do; nothing if it does."""
+    if version >= ENFORCING:
+        return ""
+    spoken = ".".join(str(number) for number in version)
+    try:
+        if accepts_anything(skopeo.policy.read_bytes(), reference):
+            return ""
+    except (OSError, ValueError) as error:
+        return f"{skopeo.policy} cannot be read ({error}), and the proxy of protocol {spoken} judges no policy"
+    return f"the policy demands something of this image, and the proxy of protocol {spoken} judges no policy"
+
+
+class _Documents:
+    """Manifests as they are, not as the proxy converts them: where its own has another digest, raw ones."""
+
+    def __init__(self, reference: ImageReference, access: Access, connection: Connection) -> None:
+        self._reference = reference
+        self._access = access
+        self._connection = connection
+        self._known: dict[str, bytes] | None = None
+
+    def manifest(self, digest: str) -> bytes:
+        if self._known is None:
+            data = self._connection.manifest()
+            self._known = {_digest(data): data}
+        return self._known.get(digest) or _raw(replace(self._reference, digest=digest), self._access)
+
+    def config(self, blob: Descriptor) -> bytes:
+        parts = []
+        with self._connection.blob(blob) as pipe:
+            taken = 0
+            while taken <= MAX_DOCUMENT and (data := pipe.read(64 * 1024)):
+                parts.append(data)
+                taken += len(data)
+        return b"".join(parts)
+
+    def name(self, digest: str) -> str:
+        return f"{self._reference.place}@{digest}"
+
+
+def _digest_of_tag(reference: ImageReference, access: Access) -> str:
+    return _digest(_raw(reference, access))
+
+
+def _raw(reference: ImageReference, access: Access) -> bytes:
+    """The very bytes of a manifest or index."""
+    argv = access.skopeo.verb("inspect", "--raw", address_of(reference))
+    skopeo = access.skopeo
+    ended = run_program(
+        argv, skopeo.environment, patience=access.patience, most=MAX_DOCUMENT, descriptors=skopeo.descriptors
+    )
+    if ended.status:
+        raise failure_of(ended.complaint, str(reference))
+    return ended.output
+
+
+def _copy(reference: ImageReference, image: Image, access: Access, target: Path) -> None:
+    total = sum(layer.size for layer in image.layers)
+    room = os.statvfs(access.scratch)
+    if (free := room.f_bavail * room.f_frsize) < total:
+        raise AgentError(
+            Code.CACHE_FULL,
+            f"{access.scratch} has {free} bytes free; a copy of {reference} takes {total}",
+            "make room, or use a skopeo of 1.14 or later, which needs no copy",
+        )
+    done = -1
+
+    def alive() -> bool:
+        nonlocal done
+        before, done = done, _size(target)
+        access.on_copied(min(done, total), total)
+        return done != before
+
+    # The image is named by the digest that was found, so that an index gives the same one here.
+    argv = access.skopeo.verb("copy", "--quiet", address_of(reference), f"dir:{target}")
+    argv = tuple("--src-cert-dir" if word == "--cert-dir" else word for word in argv)
+    ended = run_program(
+        argv,
+        access.skopeo.environment,
+        patience=access.patience,
+        most=MAX_DOCUMENT,
+        descriptors=access.skopeo.descriptors,
+        alive=alive,
+    )
+    if ended.status:
+        raise failure_of(ended.complaint, str(reference))
+
+
+def _size(directory: Path) -> int:
+    total = 0
+    try:
+        for entry in os.scandir(directory):
+            total += entry.stat(follow_symlinks=False).st_size
+    except OSError:  # it is not there yet, or a file was renamed meanwhile: the next look sees it
+        return total
+    return total
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

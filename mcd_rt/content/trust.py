@@ -1,0 +1,182 @@
+"""Whose packages are taken: every signature must be by one of the keys, and it is said who judged that.
+
+``rpmkeys`` judges where the host has it, so that the crypto policy and FIPS mode of the host count; elsewhere
+rpm-rs does. Runs in the worker that inspects: keys and packages are foreign bytes.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which  # noqa: TID251 - it looks, it changes nothing
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from rpm_rs import PackageMetadata, Verifier
+
+from mcd_rt.content.fields import printable
+from mcd_rt.content.programs import run_program
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.model.content import Judge
+
+MAX_KEY = 1 << 20
+
+_PATIENCE = 60.0
+_MAX_OUTPUT = 1 << 16
+_BLOCK = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----.*?-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A file of public keys: what to call it, and what is in it."""
+
+    name: str
+    data: bytes
+
+
+class Trust(Protocol):
+    """What decides whether a package is taken."""
+
+    @property
+    def judge(self) -> Judge:
+        """Who decides."""
+
+    def check(self, descriptor: int, metadata: PackageMetadata, path: str) -> None:
+        """Raise ``AgentError`` unless the package behind the descriptor is to be trusted.
+
+        ``metadata`` are its headers, whose digests, and that of the payload in them, are right.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DigestsOnly:
+    """Takes every package whose own digests are right, whoever made it."""
+
+    judge: Judge = Judge.NOBODY
+
+    def check(self, descriptor: int, metadata: PackageMetadata, path: str) -> None:
+        """See ``Trust``."""
+
+
+@contextmanager
+def signed_by(keys: Sequence[Key]) -> Iterator[Trust]:
+    """Takes packages that are signed by one of the keys; files with none that can be used are passed over.
+
+    Raises ``AgentError`` (``package-signature-bad``) if none of the files has one.
+    """
+    if (rpmkeys := which("rpmkeys")) is None:
+        yield _Library(_verifier(keys))
+        return
+    with TemporaryDirectory(prefix="mcd-rt-keys-") as place:
+        yield _Rpmkeys(rpmkeys, _import(rpmkeys, keys, Path(place)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rpmkeys:
+    """RPM itself, with a database of its own."""
+
+    program: str
+    database: Path
+    judge: Judge = Judge.RPMKEYS
+
+    def check(self, descriptor: int, metadata: PackageMetadata, path: str) -> None:
+        _check_signed(metadata, path)
+        # From standard input: a file that only root may read cannot be opened again by its descriptor's name.
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            ended = run_program(
+                (self.program, *_database(self.database), "-D", "_pkgverify_level all", "-K", "-"),
+                _environment(),
+                patience=_PATIENCE,
+                most=_MAX_OUTPUT,
+                stdin=descriptor,
+            )
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        said = ended.output.decode(errors="replace").strip()
+        # Versions that do not know the level pass unsigned packages, but say what they looked at.
+        if ended.status or "signatures" not in said.lower():
+            reason = " ".join((said or ended.complaint).split()).removeprefix("-:").strip()
+            raise _bad(path, f"rpmkeys says {printable(reason, 256)!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Library:
+    """rpm-rs: the signature of the header, which has the digest of the payload."""
+
+    verifier: Verifier
+    judge: Judge = Judge.RPM_RS
+
+    def check(self, descriptor: int, metadata: PackageMetadata, path: str) -> None:
+        del descriptor
+        _check_signed(metadata, path)
+        try:
+            metadata.verify_signature(self.verifier)
+        except (RuntimeError, ValueError) as error:
+            raise _bad(path, f"rpm-rs says {printable(str(error), 256)!r}") from error
+
+
+def _check_signed(metadata: PackageMetadata, path: str) -> None:
+    if not metadata.raw_signatures():
+        raise AgentError(
+            Code.PACKAGE_UNSIGNED,
+            f"{printable(path, 256)} has no signature of its header",
+            'sign the packages, or say [content] trust = "digest-only" if the image alone is to be trusted',
+        )
+
+
+def _bad(path: str, why: str) -> AgentError:
+    return AgentError(
+        Code.PACKAGE_SIGNATURE_BAD,
+        f"the signature of {printable(path, 256)} is by none of the keys, or wrong: {why}",
+        "[content] keys says where keys are looked for; do not use this image unless its signer is known",
+    )
+
+
+def _no_key(keys: Sequence[Key]) -> AgentError:
+    names = ", ".join(printable(key.name, 64) for key in keys[:8])
+    return AgentError(
+        Code.PACKAGE_SIGNATURE_BAD,
+        f"no public key can be used of {names or 'no files'}",
+        "[content] keys says where they are looked for",
+    )
+
+
+def _import(rpmkeys: str, keys: Sequence[Key], place: Path) -> Path:
+    database = place / "db"
+    database.mkdir()
+    imported = 0
+    for number, key in enumerate(keys):
+        file = place / f"{number}.asc"
+        file.write_bytes(key.data)
+        argv = (rpmkeys, *_database(database), "--import", str(file))
+        ended = run_program(argv, _environment(), patience=_PATIENCE, most=_MAX_OUTPUT)
+        imported += ended.status == 0
+    if not imported:
+        raise _no_key(keys)
+    return database
+
+
+def _database(path: Path) -> tuple[str, ...]:
+    return "--dbpath", str(path)
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "HOME": "/nonexistent"}
+
+
+def _verifier(keys: Sequence[Key]) -> Verifier:
+    verifier = None
+    for block in (block for key in keys for block in _BLOCK.findall(key.data)):
+        try:
+            if verifier is None:
+                verifier = Verifier(block)
+            else:
+                verifier.load_from_asc_bytes(block)
+        except (RuntimeError, ValueError):  # of a kind it does not know: others may do
+            continue
+    if verifier is None:
+        raise _no_key(keys)
+    return verifier
