@@ -1,4 +1,4 @@
-"""The pass, and the loop around it: the only place that composes.
+"""The pass: the only place that composes; ``service.py`` is the loop around it.
 
 A pass reads what is wanted, reads what is there, computes one plan, does its next step, and looks again
 (design.md, "A pass, in order").
@@ -6,24 +6,18 @@ A pass reads what is wanted, reads what is there, computes one plan, does its ne
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import assert_never
 
-from mcd_rt.act.finalize import check_reboot_allowed, reboot_into
+from mcd_rt.act.finalize import check_reboot_allowed, is_going_down, reboot_into
 from mcd_rt.act.stage import RpmOstreeAccess, StagedMismatch, discard_staged, stage_change
 from mcd_rt.content.cache import load, open_packages, prune
 from mcd_rt.content.fetch import fetch_content
-from mcd_rt.dbus.rpmostree import open_rpm_ostree
+from mcd_rt.dbus.transaction import Outcome as TransactionOutcome
 from mcd_rt.dbus.transaction import Progress
-from mcd_rt.desired.machineconfig import Absent
-from mcd_rt.desired.sources import read_desired
-from mcd_rt.effects import Effects
-from mcd_rt.errors import AgentError, Code, Failure
-from mcd_rt.hostpaths import HostPaths
+from mcd_rt.desired.sources import read_node_config
+from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.content import Content
-from mcd_rt.model.deployment import Deployments
-from mcd_rt.model.desired import Desired
-from mcd_rt.model.host import Host
 from mcd_rt.model.plan import (
     Change,
     Discard,
@@ -38,11 +32,10 @@ from mcd_rt.model.plan import (
     Waiting,
 )
 from mcd_rt.model.record import Attempt, Phase, Record, Verified
-from mcd_rt.model.settings import Settings
 from mcd_rt.model.state import State
+from mcd_rt.observation import Context, Observation, ask_deployments, observe
 from mcd_rt.observed.base import list_kernel_packages
 from mcd_rt.observed.host import read_host
-from mcd_rt.observed.recollection import Recollection, deployments_identity
 from mcd_rt.plan.brake import count_reboot, judge_brake, release_brake
 from mcd_rt.plan.outcome import (
     GoingDown,
@@ -56,33 +49,8 @@ from mcd_rt.plan.outcome import (
 from mcd_rt.plan.plan import Base, Situation, make_plan
 from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, judge_boot
 from mcd_rt.record import load_record, save_record, set_record_aside
-from mcd_rt.report.reporter import Reporter
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a pass works with; ``may_reboot`` is false for ``apply --no-reboot``.
-
-    ``seen`` is what the pass before saw, so that an unchanged node is not asked again.
-    """
-
-    paths: HostPaths
-    settings: Settings
-    effects: Effects
-    reporter: Reporter
-    may_reboot: bool = True
-    seen: Recollection = field(default_factory=Recollection)
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What a pass found before it planned; deployments that are not ``fresh`` are those of an earlier pass."""
-
-    desired: Desired
-    host: Host
-    deployments: Deployments
-    record: Record
-    fresh: bool = True
+from mcd_rt.report.endings import end_of
+from mcd_rt.report.labels import TransactionMethod
 
 
 async def run_pass(context: Context) -> Outcome:
@@ -90,6 +58,8 @@ async def run_pass(context: Context) -> Outcome:
     try:
         observed = await observe(context)
         if isinstance(observed, Settled):
+            if observed.state is State.OBSERVING:
+                _forget_earlier_boot(context)
             return observed
         if observed.record.attempt is not None and observed.record.attempt.boot_id != observed.host.boot_id:
             return verify_boot(context, observed, observed.record.attempt)
@@ -98,46 +68,12 @@ async def run_pass(context: Context) -> Outcome:
         return outcome_of_failure(error.failure)
 
 
-async def observe(context: Context) -> Observation | Settled:
-    """Steps 1 and 2: what is wanted and what is there; or why this node is not ours to change."""
-    host = read_host(context.paths)
-    context.reporter.show_host(host)
-    if not host.supported:
-        name = f"{host.os_id} {host.os_variant} {host.os_version}".replace("  ", " ").strip()
-        summary = f"{name or 'this host'} is not an image-based host this agent serves; it is left alone"
-        return Settled(State.UNSUPPORTED, summary)
-    desired = read_desired(context.paths, context.settings.node_config)
-    if isinstance(desired, Absent):
-        hint = "it is waited for; [node_config] sources says where it is looked for"
-        return Settled(State.WAITING, desired.reason, Failure(Code.CONFIG_MISSING, desired.reason, hint))
-    context.reporter.show_desired(desired)
-    record = load_record(context.paths)
-    context.reporter.show_record(record)
-    recalled = context.seen.recall(deployments_identity(context.paths, host.boot_id))
-    deployments = recalled or await _ask_deployments(context, host)
-    return Observation(desired, host, deployments, record, fresh=recalled is None)
-
-
-async def _ask_deployments(context: Context, host: Host) -> Deployments:
-    identity = deployments_identity(context.paths, host.boot_id)
-    async with open_rpm_ostree(context.settings.rpm_ostree, context.effects) as client:
-        active = await client.active_transaction()
-        if active is not None:
-            busy = f"another client's {active.method} (from {active.sender}) is going on: waiting for its end"
-            context.reporter.enter(State.WAITING, busy)
-            await client.wait_until_idle(context.settings.rpm_ostree.transaction_timeout)
-            identity = deployments_identity(context.paths, host.boot_id)
-        deployments = await client.deployments()
-    context.seen.keep(identity, deployments)
-    context.reporter.show_deployments(deployments)
-    return deployments
-
-
 def verify_boot(context: Context, observed: Observation, attempt: Attempt) -> Outcome:
     """Step 3: what became of an attempt of an earlier boot."""
     context.reporter.enter(State.VERIFYING, f"what booted after the switch to {attempt.target.kernel_type}")
     settled = replace(observed.record, attempt=None)
     verdict = judge_boot(attempt, observed.deployments, observed.host)
+    context.reporter.metrics.count_verification(verdict)
     match verdict:
         case CameUp(target):
             tries = tuple(tries for tries in settled.tries if tries.target != target.identity)
@@ -159,11 +95,12 @@ async def plan_step(
 ) -> Plan:
     """Steps 4 and 5: the plan, after bringing what it asks for; ``NeedsContent`` where ``bring`` has none."""
     situation = Situation(
-        desired=observed.desired,
+        desired=observed.config.desired,
         host=observed.host,
         deployments=observed.deployments,
         record=observed.record,
         accept_unknown_base=context.settings.os.accept_unknown_base,
+        neighbour=observed.neighbour,
     )
     while True:
         plan = make_plan(situation)
@@ -181,12 +118,19 @@ async def plan_step(
 
 
 async def _take_step(context: Context, observed: Observation) -> Outcome:
+    metrics = context.reporter.metrics
+
     async def bring(need: NeedsContent) -> Content:
-        return load(context.paths, need.image.digest, need.names) or await _fetch(context, observed.host, need)
+        found = load(context.paths, need.image.digest, need.names, context.settings.content.trust)
+        metrics.count_cache_lookup(hit=found is not None)
+        content = found or await _fetch(context, observed, need)
+        metrics.show_content(content)
+        context.reporter.show_trust(content)
+        return content
 
     plan = await plan_step(context, observed, bring)
     if not observed.fresh and not isinstance(plan, Steady | Waiting | Ignored | Refused):
-        deployments = await _ask_deployments(context, observed.host)  # nothing is done on what was only remembered
+        deployments = await ask_deployments(context, observed.host)  # nothing is done on what was only remembered
         return await _take_step(context, replace(observed, deployments=deployments, fresh=True))
     match plan:
         case Change(target=target) | Reboot(target=target):
@@ -212,25 +156,38 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
             assert_never(plan)
 
 
-async def _fetch(context: Context, host: Host, need: NeedsContent) -> Content:
+async def _fetch(context: Context, observed: Observation, need: NeedsContent) -> Content:
     context.reporter.enter(State.FETCHING, f"the kernel packages of {need.image}")
 
+    prune(context.effects, context.paths, _digests_in_use(observed))
+    began, taken = context.effects.monotonic(), 0
+
     def show(done: int, total: int) -> None:
+        nonlocal taken
+        taken = done
         context.reporter.show_progress(f"{done} of {total} bytes", done * 100 // total if total else -1)
 
-    return await fetch_content(
-        context.effects,
-        context.settings.content,
-        context.paths,
-        need.image,
-        need.names,
-        show,
-        architecture=host.architecture,
-    )
+    content: Content | None = None
+    try:
+        content = await fetch_content(
+            context.effects,
+            context.settings.content,
+            context.paths,
+            need.image,
+            need.names,
+            show,
+            architecture=observed.host.architecture,
+        )
+    finally:
+        seconds, way = context.effects.monotonic() - began, content.way if content is not None else None
+        context.reporter.metrics.count_fetch(way, taken, seconds, ok=content is not None)
+    return content
 
 
 async def _stage(context: Context, observed: Observation, change: Change) -> Outcome:
     target = change.target
+    if await is_going_down(_access(context), must_know=False):
+        return _wait_for_shutdown(context)
     context.reporter.enter(State.STAGING, f"{target.kernel_type}; {_described(change)}")
     begun = observed.record.attempt
     staged_before = begun.deployment_id if begun is not None and begun.deployment_id == change.merge_id else ""
@@ -260,8 +217,10 @@ async def _reboot(context: Context, observed: Observation, plan: Reboot) -> Outc
         why = "reboot.strategy is never" if context.may_reboot else "this pass may not reboot"
         lock = "locked until a reboot of ours" if plan.locked else "not locked: any reboot applies it"
         return Settled(State.STAGED, f"{into}, {lock}; {why}")
+    if not _is_rebooting(observed.record, plan) and await is_going_down(_access(context), must_know=True):
+        return _wait_for_shutdown(context)
     await check_reboot_allowed(_access(context))
-    if read_desired(context.paths, context.settings.node_config) != observed.desired:
+    if read_node_config(context.paths, context.settings.node_config) != observed.config:
         return Progressed()  # it changed while we waited: look again first
     before = observed.record
     if not _is_rebooting(before, plan):
@@ -277,7 +236,20 @@ async def _reboot(context: Context, observed: Observation, plan: Reboot) -> Outc
     except AgentError:
         _remember(context, before)  # it was refused: not a reboot to be counted
         raise
+    context.reporter.metrics.count_reboot()
     return GoingDown(into)
+
+
+def _wait_for_shutdown(context: Context) -> Settled:
+    until = context.effects.now() + context.settings.reboot.stuck_after
+    return Settled(State.WAITING, "the node is being shut down by somebody else: nothing is begun now", until=until)
+
+
+def _forget_earlier_boot(context: Context) -> None:
+    """What became of a switch of ours before somebody else took over is nothing to be judged later."""
+    record = load_record(context.paths)
+    if record.attempt is not None and record.attempt.boot_id != read_host(context.paths).boot_id:
+        _remember(context, replace(record, attempt=None))
 
 
 def allow_retry(context: Context) -> None:
@@ -318,7 +290,10 @@ def _access(context: Context) -> RpmOstreeAccess:
     def show(progress: Progress) -> None:
         context.reporter.show_progress(progress.text, progress.percent)
 
-    return RpmOstreeAccess(context.settings.rpm_ostree, context.effects, show)
+    def count(method: str, outcome: TransactionOutcome, seconds: float) -> None:
+        context.reporter.metrics.count_transaction(TransactionMethod(method), end_of(outcome), seconds)
+
+    return RpmOstreeAccess(context.settings.rpm_ostree, context.effects, show, count)
 
 
 def _digests_in_use(observed: Observation) -> frozenset[str]:

@@ -1,15 +1,18 @@
 """The control socket of the running agent: one line of JSON in, one out.
 
-``{"verb": "retry"}`` → ``{"ok": true, "text": "..."}``. Only root and the service's own user can open
-it. A client that stalls or floods costs a bounded buffer for a bounded time.
+``{"verb": "retry"}`` → ``{"ok": true, "text": "..."}``; ``{"verb": "follow"}`` → a line a change until the client or
+the agent goes. Only root, and the members of a group where one is set, can open it. A client that stalls or floods
+costs a bounded buffer, and nobody else anything.
 """
 
 import asyncio
 import contextlib
+import grp
 import json
+import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from pathlib import Path
@@ -20,6 +23,11 @@ from mcd_rt.errors import AgentError, Code
 _LINE = 4096
 _ANSWER = 1024 * 1024
 _REQUEST_TIMEOUT = 10.0
+_CLIENTS = 32
+_FOLLOW = "follow"
+_FOLLOWERS = 8
+_BACKLOG = 64 * 1024
+"""Bytes that a follower may leave unread, besides what the kernel keeps for it; hundreds of lines."""
 
 
 @unique
@@ -38,19 +46,68 @@ class Reply:
     text: str
 
 
+class Feed:
+    """Lines for those who follow; none of them can hold up the agent: who does not read is dropped."""
+
+    def __init__(self, current: Callable[[], bytes]) -> None:
+        """``current`` is the line that is to be told now; it is made only when somebody follows."""
+        self._current = current
+        self._followers: set[asyncio.StreamWriter] = set()
+
+    def publish(self) -> None:
+        """Tell everybody the current line."""
+        if self._followers:
+            self._send(self._current())
+
+    def close(self) -> None:
+        """Tell everybody that this was the last line."""
+        self._send(_encoded(Reply(ok=True, text="the agent stops")))
+        self._followers.clear()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Tell one client the current line, and what is published until it goes, or says anything more."""
+        if len(self._followers) >= _FOLLOWERS:
+            writer.write(_encoded(Reply(ok=False, text=f"{_FOLLOWERS} others follow already")))
+            return
+        writer.write(self._current())
+        self._followers.add(writer)
+        try:
+            with contextlib.suppress(OSError):
+                await reader.read(1)
+        finally:
+            self._followers.discard(writer)
+            writer.transport.abort()  # what it did not take by now is not waited for
+
+    def _send(self, line: bytes) -> None:
+        for follower in tuple(self._followers):
+            if follower.transport.get_write_buffer_size() > _BACKLOG:
+                self._followers.discard(follower)
+                follower.transport.abort()
+            else:
+                follower.write(line)
+
+
 @asynccontextmanager
 async def serve_control(
-    effects: Effects, path: Path, answer: Callable[[Verb], Awaitable[Reply]]
+    effects: Effects, path: Path, answer: Callable[[Verb], Awaitable[Reply]], feed: Feed, group: str = ""
 ) -> AsyncIterator[None]:
-    """Serve requests while the body runs; raises ``AgentError`` (``write-failed``) if it cannot."""
+    """Serve requests while the body runs, to root and to the members of ``group``.
+
+    Raises ``AgentError`` (``write-failed``, or ``settings-invalid`` for a group that is not there) if it cannot.
+    """
+    owner = group_id(group)
     clients: set[asyncio.Task[None]] = set()
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if len(clients) >= _CLIENTS:
+            writer.write(_encoded(Reply(ok=False, text=f"{_CLIENTS} clients are connected already")))
+            writer.close()
+            return
         clients.add(task)
         try:
-            await _serve_one(reader, writer, answer)
+            await _serve_one(reader, writer, answer, feed)
         except asyncio.CancelledError:  # the service ends; some asyncio report a cancelled client as an error
             return
         finally:
@@ -60,7 +117,7 @@ async def serve_control(
     try:
         effects.make_directory(path.parent, 0o755)
         effects.remove(path)
-        server = await asyncio.start_unix_server(client, sock=_private_socket(path), limit=_LINE)
+        server = await asyncio.start_unix_server(client, sock=_private_socket(path, owner), limit=_LINE)
     except OSError as error:
         raise AgentError(
             Code.WRITE_FAILED, f"cannot listen on {path}: {error.strerror or error}", "is /run writable?"
@@ -69,27 +126,40 @@ async def serve_control(
         yield
     finally:
         server.close()
+        feed.close()
         for task in tuple(clients):
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
         effects.remove(path)
 
 
+def group_id(name: str) -> int | None:
+    """The number of a group, ``None`` for no name; raises ``AgentError`` (``settings-invalid``)."""
+    if not name:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise AgentError(
+            Code.SETTINGS_INVALID, f"control.group: this host has no group {name}", f"`groupadd --system {name}`"
+        ) from error
+
+
+def share_socket(path: Path, owner: int | None) -> None:
+    """Let the members of a group open the socket, or nobody but root; raises ``OSError``."""
+    path.chmod(0o600)  # the group it had may be another one
+    if owner is not None:
+        os.chown(path, -1, owner)
+        path.chmod(0o660)
+
+
 async def ask_agent(path: Path, verb: Verb, timeout: float | None) -> Reply:  # noqa: ASYNC109 - None waits for ever
     """Ask the running agent; raises ``AgentError`` (``agent-not-running``, ``control-refused``)."""
-    try:
+    with _refusals(path, timeout):
         async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_unix_connection(path, limit=_ANSWER)
+            reader, writer = await _open(path, verb)
             with contextlib.closing(writer):
-                writer.write(json.dumps({"verb": verb.value}).encode() + b"\n")
                 line = await reader.readline()
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise AgentError(Code.AGENT_NOT_RUNNING, f"no agent listens on {path}", "`systemctl start mcd-rt`") from error
-    except PermissionError as error:
-        raise AgentError(Code.CONTROL_REFUSED, f"{path}: {error.strerror}", "only root may do this") from error
-    except (OSError, TimeoutError, ValueError) as error:  # an endless answer is a ValueError
-        why = str(error) or f"nothing for {timeout} s"
-        raise AgentError(Code.CONTROL_REFUSED, f"the agent did not answer: {why}", "`mcd-rt status`") from error
     match _decoded(line):
         case {"ok": bool() as ok, "text": str() as text}:
             return Reply(ok, text)
@@ -97,11 +167,57 @@ async def ask_agent(path: Path, verb: Verb, timeout: float | None) -> Reply:  # 
             raise AgentError(Code.CONTROL_REFUSED, "the agent went away without an answer", "`mcd-rt status`")
 
 
-def _private_socket(path: Path) -> socket.socket:
+async def follow_agent(path: Path) -> AsyncIterator[bytes]:
+    """The agent's lines as they come, the current one first; only a failure ends them.
+
+    Raises ``AgentError``: ``agent-not-running`` when it stops or does not run, ``control-refused``.
+    """
+    with _refusals(path, _REQUEST_TIMEOUT):
+        async with asyncio.timeout(_REQUEST_TIMEOUT):
+            reader, writer = await _open(path, _FOLLOW)
+    hint = "`mcd-rt status` tells what it said last"
+    with contextlib.closing(writer):
+        while True:
+            with _refusals(path, None):
+                line = await reader.readline()
+            match _decoded(line):
+                case {"ok": True}:
+                    raise AgentError(Code.AGENT_NOT_RUNNING, "the agent has stopped", hint)
+                case {"ok": False, "text": str() as text}:
+                    raise AgentError(Code.CONTROL_REFUSED, f"the agent does not take it: {text}", "try again later")
+                case None:
+                    gone = "the agent went away without a word, or did not wait for a reader this slow"
+                    raise AgentError(Code.AGENT_NOT_RUNNING, gone, hint)
+                case _:
+                    yield line
+
+
+async def _open(path: Path, verb: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_unix_connection(path, limit=_ANSWER)
+    writer.write(json.dumps({"verb": verb}).encode() + b"\n")
+    return reader, writer
+
+
+@contextmanager
+def _refusals(path: Path, timeout: float | None) -> Iterator[None]:
+    """Tell a failure of the socket for what it is to whoever asked."""
+    try:
+        yield
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise AgentError(Code.AGENT_NOT_RUNNING, f"no agent listens on {path}", "`systemctl start mcd-rt`") from error
+    except PermissionError as error:
+        hint = "only root and the group of the setting control.group may do this"
+        raise AgentError(Code.CONTROL_REFUSED, f"{path}: {error.strerror}", hint) from error
+    except (OSError, TimeoutError, ValueError) as error:  # an endless answer is a ValueError
+        why = str(error) or f"nothing for {timeout} s"
+        raise AgentError(Code.CONTROL_REFUSED, f"the agent did not answer: {why}", "`mcd-rt status`") from error
+
+
+def _private_socket(path: Path, owner: int | None) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         listening.bind(str(path))
-        path.chmod(0o600)
+        share_socket(path, owner)
         listening.listen(8)
     except OSError:
         listening.close()
@@ -110,7 +226,10 @@ def _private_socket(path: Path) -> socket.socket:
 
 
 async def _serve_one(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Callable[[Verb], Awaitable[Reply]]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    answer: Callable[[Verb], Awaitable[Reply]],
+    feed: Feed,
 ) -> None:
     try:
         async with asyncio.timeout(_REQUEST_TIMEOUT):
@@ -118,13 +237,20 @@ async def _serve_one(
     except (TimeoutError, ValueError, OSError):  # silent, endless or gone: nobody to answer
         return
     match _decoded(line):
+        case {"verb": str() as verb} if verb == _FOLLOW:
+            await feed.serve(reader, writer)
+            return
         case {"verb": str() as verb} if verb in set(Verb):
             reply = await answer(Verb(verb))
         case _:
-            reply = Reply(ok=False, text=f"not a request; verbs are {', '.join(Verb)}")
+            reply = Reply(ok=False, text=f"not a request; verbs are {', '.join((*Verb, _FOLLOW))}")
     with contextlib.suppress(OSError):  # a client that did not wait for the answer
-        writer.write(json.dumps({"ok": reply.ok, "text": reply.text}).encode() + b"\n")
+        writer.write(_encoded(reply))
         await writer.drain()
+
+
+def _encoded(reply: Reply) -> bytes:
+    return json.dumps({"ok": reply.ok, "text": reply.text}).encode() + b"\n"
 
 
 def _decoded(line: bytes) -> object:

@@ -7,7 +7,7 @@ no change here, unless its range is narrower or wider than that of its type (``_
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_type_hints
@@ -25,6 +25,7 @@ _Rule: TypeAlias = tuple[Callable[[Any], bool], str]  # what holds of a value, a
 
 _TRUST = ("require", "digest-only")
 _WORKERS = ("auto", "socket", "child")
+_MANAGE = ("auto", "observe", "manage")
 _STRATEGIES = ("immediate", "never")
 _LONGEST = 1e9  # seconds, some thirty years: a delay that every timer can take
 
@@ -56,6 +57,7 @@ _RANGES: Mapping[str, _Rule] = {
         lambda value: len(value) > 0 and all(item.startswith("/") and "\0" not in item for item in value),
         "at least one path, all of them absolute",
     ),
+    "agent.manage": (lambda value: value in _MANAGE, f"one of {', '.join(_MANAGE)}"),
     "metrics.listen": (
         _is_listen,
         'an IP address and a port such as "127.0.0.1:8654", "unix:/path", or "" for no server',
@@ -74,21 +76,41 @@ _RANGES: Mapping[str, _Rule] = {
         lambda value: all(item.startswith(("/", "${CREDENTIALS_DIRECTORY}/")) and "\0" not in item for item in value),
         "paths, all of them absolute or below ${CREDENTIALS_DIRECTORY}",
     ),
+    "control.group": (lambda value: "\0" not in value, 'the name of a group, or "" for root alone'),
     "reboot.strategy": (lambda value: value in _STRATEGIES, f"one of {', '.join(_STRATEGIES)}"),
 }
 
 
+@dataclass(frozen=True, slots=True)
+class TracedSettings:
+    """Settings, and for each that is not a default the file that says so, by its name: ``reboot.per_day``."""
+
+    settings: Settings
+    sources: Mapping[str, Path]
+
+    def values(self) -> Mapping[str, object]:
+        """Every setting's value by its name."""
+        return dict(_values(self.settings, ""))
+
+
 def load_settings(paths: HostPaths) -> Settings:
+    """See ``trace_settings``."""
+    return trace_settings(paths).settings
+
+
+def trace_settings(paths: HostPaths) -> TracedSettings:
     """The defaults, overridden by ``*.toml`` in the drop-in directories of the host, file by file in name order.
 
     Of files with the same name that in the later directory counts, and a link to ``/dev/null`` there masks it; a
     key in a later file counts over the same key in an earlier one. Hidden files are passed over. Raises
     ``AgentError`` (``settings-invalid``) with file and key.
     """
-    settings = Settings()
+    settings, sources = Settings(), dict[str, Path]()
     for file in _drop_ins(paths):
-        settings = _override(settings, _parse(file), file, prefix="")
-    return settings
+        table = _parse(file)
+        settings = _override(settings, table, file, prefix="")
+        sources |= dict.fromkeys(_keys(table, ""), file)
+    return TracedSettings(settings, sources)
 
 
 def _drop_ins(paths: HostPaths) -> Iterator[Path]:
@@ -163,6 +185,24 @@ def _names(settings: "DataclassInstance", prefix: str) -> list[str]:
         if is_dataclass(inner) and not isinstance(inner, type):
             names += _names(inner, f"{prefix}{field.name}.")
     return names
+
+
+def _values(settings: "DataclassInstance", prefix: str) -> Iterator[tuple[str, object]]:
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if is_dataclass(value) and not isinstance(value, type):
+            yield from _values(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, value
+
+
+def _keys(table: Mapping[str, object], prefix: str) -> Iterator[str]:
+    """What a table that was found valid sets."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
 
 
 def _described(value: object) -> str:

@@ -4,8 +4,8 @@ from typing import assert_never
 
 from mcd_rt.act.stage import RpmOstreeAccess
 from mcd_rt.dbus.bus import bus_address, open_bus
-from mcd_rt.dbus.logind import blocking_inhibitors, reboot
-from mcd_rt.dbus.rpmostree import RpmOstree, open_rpm_ostree
+from mcd_rt.dbus.logind import blocking_inhibitors, is_preparing_for_shutdown, reboot
+from mcd_rt.dbus.rpmostree import RpmOstree
 from mcd_rt.dbus.systemd import wait_until_active
 from mcd_rt.dbus.transaction import Done, Failed, Foreign, Lost, NotStarted, Outcome
 from mcd_rt.errors import AgentError, Code
@@ -13,6 +13,20 @@ from mcd_rt.model.plan import Reboot
 
 _FINALIZER = "ostree-finalize-staged.service"
 _FINALIZER_TIMEOUT = 60.0
+
+
+async def is_going_down(access: RpmOstreeAccess, *, must_know: bool) -> bool:
+    """Whether somebody has begun to shut the node down: what is written then may be withdrawn, or never booted.
+
+    Where logind does not answer, that is an error (``reboot-refused``) if it ``must_know``, else no.
+    """
+    async with open_bus(bus_address(), access.settings.connect_timeout) as bus:
+        try:
+            return await is_preparing_for_shutdown(bus)
+        except AgentError:
+            if must_know:
+                raise
+            return False  # a host without logind: what is staged is locked, and its reboot will be refused
 
 
 async def check_reboot_allowed(access: RpmOstreeAccess) -> None:
@@ -39,7 +53,7 @@ async def reboot_into(access: RpmOstreeAccess, plan: Reboot) -> None:
     the reboot. Raises ``AgentError``: ``transaction-foreign`` where something else is staged by now,
     ``finalize-failed``, ``reboot-refused``.
     """
-    async with open_rpm_ostree(access.settings, access.effects) as client:
+    async with access.open() as client:
         await client.wait_until_idle(access.settings.transaction_timeout)
         await _raise_unless_staged(client, plan)
         if plan.locked:

@@ -5,6 +5,7 @@ success, and an outcome that was not heard may have been one (``reference/rpm-os
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -30,11 +31,19 @@ class StagedMismatch(AgentError):
 
 @dataclass(frozen=True, slots=True)
 class RpmOstreeAccess:
-    """How to reach rpm-ostree, for steps that open a connection of their own."""
+    """How to reach rpm-ostree, for steps that open a connection of their own.
+
+    ``on_end`` is told of every transaction of ours: its method, its outcome and how many seconds it took.
+    """
 
     settings: RpmOstreeSettings
     effects: Effects
     on_progress: Callable[[Progress], None]
+    on_end: Callable[[str, Outcome, float], None]
+
+    def open(self) -> AbstractAsyncContextManager[RpmOstree]:
+        """Connect to the bus and register; closed at the end."""
+        return open_rpm_ostree(self.settings, self.effects, self.on_end)
 
 
 async def stage_change(access: RpmOstreeAccess, change: Change, descriptors: Sequence[int]) -> Deployment:
@@ -43,7 +52,7 @@ async def stage_change(access: RpmOstreeAccess, change: Change, descriptors: Seq
     ``descriptors`` are open files of ``change.assembly.install``, in order, and stay the caller's.
     Raises ``AgentError``: ``transaction-*``, ``staged-mismatch``, ``rpm-ostree-*``, ``bus-unavailable``.
     """
-    async with open_rpm_ostree(access.settings, access.effects) as client:
+    async with access.open() as client:
         await client.wait_until_idle(access.settings.transaction_timeout)
         before = (await client.deployments()).merge
         if before.id != change.merge_id:
@@ -51,7 +60,7 @@ async def stage_change(access: RpmOstreeAccess, change: Change, descriptors: Seq
             raise AgentError(Code.TRANSACTION_FOREIGN, reason, "the change is planned again")
         outcome = await client.update_deployment(change.assembly, descriptors, access.on_progress)
     _raise_unless_heard(outcome)
-    async with open_rpm_ostree(access.settings, access.effects) as client:
+    async with access.open() as client:
         await client.wait_until_idle(access.settings.transaction_timeout)
         await client.reload()
         return await _read_back(client, change, outcome)
@@ -59,14 +68,14 @@ async def stage_change(access: RpmOstreeAccess, change: Change, descriptors: Seq
 
 async def discard_staged(access: RpmOstreeAccess, deployment_id: str) -> None:
     """Drop the staged deployment if it still is the one meant; raises as ``stage_change`` does."""
-    async with open_rpm_ostree(access.settings, access.effects) as client:
+    async with access.open() as client:
         await client.wait_until_idle(access.settings.transaction_timeout)
         staged = (await client.deployments()).staged
         if staged is None or staged.id != deployment_id:
             return
         outcome = await client.discard_staged(access.on_progress)
         _raise_unless_heard(outcome)
-    async with open_rpm_ostree(access.settings, access.effects) as client:
+    async with access.open() as client:
         await client.wait_until_idle(access.settings.transaction_timeout)
         await client.reload()
         staged = (await client.deployments()).staged

@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 
-from mcd_rt.agent import Context, run_pass
+from mcd_rt.agent import run_pass
 from mcd_rt.cli.context import make_context, start_logging
 from mcd_rt.control import Verb, ask_agent
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.lock import only_agent
 from mcd_rt.model.state import State
+from mcd_rt.observation import Context
 from mcd_rt.plan.outcome import GoingDown, Progressed, Retry, Settled, state_of
 
 

@@ -5,9 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from mcd_rt.agent import Context
 from mcd_rt.effects import HostEffects
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.observation import Context
 from mcd_rt.report.reporter import Reporter
 from mcd_rt.settings import load_settings
 

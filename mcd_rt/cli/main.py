@@ -8,7 +8,20 @@ from importlib import import_module
 from mcd_rt import __version__
 from mcd_rt.errors import AgentError, Failure
 
-_VERBS = ("run", "apply", "plan", "status", "check", "verify", "retry", "demo", "sim", "worker")
+_VERBS = (
+    "run",
+    "apply",
+    "plan",
+    "status",
+    "settings",
+    "check",
+    "check-image",
+    "verify",
+    "retry",
+    "demo",
+    "sim",
+    "worker",
+)
 """Each a module of this package; only the one that is asked for is imported: a daemon carries no simulator."""
 
 _EXIT_CODES = """\
@@ -37,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"mcd-rt {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for verb in [words[0]] if words and words[0] in _VERBS else _VERBS:
-        import_module(f"mcd_rt.cli.{verb}").add_parser(verbs)
+        import_module(f"mcd_rt.cli.{verb.replace('-', '_')}").add_parser(verbs)
     try:
         parsed = parser.parse_args(words)
     except SystemExit as stop:

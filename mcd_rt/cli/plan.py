@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from mcd_rt.agent import Context, observe, plan_step
+from mcd_rt.agent import plan_step
 from mcd_rt.cli.context import make_context
 from mcd_rt.content.cache import load
 from mcd_rt.errors import Failure
@@ -24,6 +24,7 @@ from mcd_rt.model.plan import (
     Steady,
     Waiting,
 )
+from mcd_rt.observation import Context, observe
 from mcd_rt.plan.outcome import Settled
 
 SOMETHING_TO_DO = 2
@@ -77,7 +78,7 @@ async def _explain(context: Context) -> Explanation:
         return Explanation("verify", (line,), to_do=True)
 
     async def bring(need: NeedsContent) -> Content | None:
-        return load(context.paths, need.image.digest, need.names)
+        return load(context.paths, need.image.digest, need.names, context.settings.content.trust)
 
     return explain(await plan_step(context, observed, bring))
 

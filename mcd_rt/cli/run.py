@@ -14,7 +14,8 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser = verbs.add_parser(
         "run",
         help="the service: keep this node on the kernel its config asks for",
-        description="Runs until it is stopped; systemd starts it as mcd-rt.service. There is one agent on a node.",
+        description="Runs until it is stopped; systemd starts it as mcd-rt.service. There is one agent on a node. "
+        "SIGHUP: reads the settings again.",
     )
     parser.set_defaults(run=run)
 
@@ -34,4 +35,6 @@ async def _serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, serving.cancel)
-    await Service(make_context()).run()
+    service = Service(make_context())
+    loop.add_signal_handler(signal.SIGHUP, service.reload)
+    await service.run()

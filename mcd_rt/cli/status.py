@@ -1,13 +1,14 @@
 """``mcd-rt status``: what the agent last said."""
 
 import argparse
-import json
-from dataclasses import asdict
+import asyncio
 from datetime import datetime
 
 from mcd_rt.cli.context import host_paths
+from mcd_rt.cli.follow import follow_status, status_json
 from mcd_rt.errors import Failure
 from mcd_rt.lock import is_agent_running
+from mcd_rt.model.content import Judge
 from mcd_rt.model.state import State
 from mcd_rt.report.status import Status, read_status
 
@@ -24,6 +25,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         description="Prints what the agent last said. Exit code 0: healthy; 3: busy, waiting for a reboot, or trying "
         "again; 1: a person must act, or no agent runs.",
     )
+    parser.add_argument("--follow", action="store_true", help="print what it does as it does it, until it stops")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -31,9 +33,11 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 def run(arguments: argparse.Namespace) -> int:
     """Print the status."""
     paths = host_paths()
+    if arguments.follow:
+        asyncio.run(follow_status(paths, as_json=arguments.json))
     status, running = read_status(paths), is_agent_running(paths)
     if arguments.json:
-        print(json.dumps({**asdict(status), "agent_running": running}))
+        print(status_json(status, running=running))
     else:
         print("\n".join(describe_status(status, running=running)))
     if status.state in _NEEDS_A_PERSON or not running:
@@ -56,6 +60,10 @@ def describe_status(status: Status, *, running: bool) -> list[str]:
     if status.progress:
         percent = f" {status.percent} %" if status.percent >= 0 else ""
         lines.append(f"  doing:    {status.progress}{percent}")
+    if status.trusted_by == Judge.NOBODY:
+        lines.append("  trust:    NOBODY JUDGED THE SIGNATURES OF THE PACKAGES (content.trust is digest-only)")
+    elif status.trusted_by:
+        lines.append(f"  trust:    signatures judged by {status.trusted_by}, image read by way of {status.read_by}")
     if status.failure is not None:
         lines += _failure_lines("why", status.failure)
     if status.last_failure is not None and status.last_failure != status.failure:

@@ -39,8 +39,11 @@ class ActiveTransaction:
 class RpmOstree:
     """A registered client of rpm-ostreed; use ``open_rpm_ostree``."""
 
-    def __init__(self, bus: Bus, settings: RpmOstreeSettings, effects: Effects) -> None:
+    def __init__(
+        self, bus: Bus, settings: RpmOstreeSettings, effects: Effects, on_end: Callable[[str, Outcome, float], None]
+    ) -> None:
         """Take an open bus; ``open_rpm_ostree`` registers and finds the OS."""
+        self._on_end = on_end
         self._bus = bus
         self._settings = settings
         self._effects = effects
@@ -153,7 +156,10 @@ class RpmOstree:
                 case _:
                     raise AgentError(Code.RPM_OSTREE_PROTOCOL, f"rpm-ostree answered {method} with {answer!r}")
 
-        return await self._effects.mutate(f"rpm-ostree {method}", begin)
+        began = self._effects.monotonic()
+        outcome = await self._effects.mutate(f"rpm-ostree {method}", begin)
+        self._on_end(method, outcome, self._effects.monotonic() - began)
+        return outcome
 
     async def _property(self, path: str, name: str) -> Value:
         timeout = self._settings.call_timeout
@@ -180,13 +186,18 @@ class RpmOstree:
 
 
 @asynccontextmanager
-async def open_rpm_ostree(settings: RpmOstreeSettings, effects: Effects) -> AsyncIterator[RpmOstree]:
+async def open_rpm_ostree(
+    settings: RpmOstreeSettings,
+    effects: Effects,
+    on_end: Callable[[str, Outcome, float], None] = lambda _method, _outcome, _seconds: None,
+) -> AsyncIterator[RpmOstree]:
     """Connect to the system bus and register; everything is closed at the end.
 
+    ``on_end`` is told of every transaction: its method, its outcome and how many seconds it took.
     Raises ``AgentError``: ``bus-unavailable``, ``rpm-ostree-unavailable``, ``-timeout``, ``-denied``.
     """
     async with open_bus(bus_address(), settings.connect_timeout) as bus:
-        client = RpmOstree(bus, settings, effects)
+        client = RpmOstree(bus, settings, effects, on_end)
         await client.register()
         yield client
 

@@ -1,5 +1,6 @@
 """Where the node's MachineConfigs are: the rendered one, and a directory of others."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcd_rt.desired.machineconfig import Absent, read_machine_config
@@ -7,12 +8,32 @@ from mcd_rt.desired.merge import merge_configs
 from mcd_rt.errors import ConfigInvalid
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.desired import Desired, MachineConfig
+from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.settings import NodeConfigSettings
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+_RENDERED = NodeConfigSettings().sources
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What is wanted, and what of it another agent that knows the rendered config alone would act on.
+
+    ``rendered_kernel_type`` is that of the config in the well-known places, whatever the settings name as sources;
+    ``None`` where there is none, or it says nothing of the kernel type.
+    """
+
+    desired: Desired
+    rendered_kernel_type: KernelType | None
 
 
 def read_desired(paths: HostPaths, settings: NodeConfigSettings) -> Desired | Absent:
+    """What all sources ask for together; as ``read_node_config``."""
+    config = read_node_config(paths, settings)
+    return config if isinstance(config, Absent) else config.desired
+
+
+def read_node_config(paths: HostPaths, settings: NodeConfigSettings) -> NodeConfig | Absent:
     """What all sources ask for together; ``Absent`` where none of them has a config.
 
     Raises ``ConfigInvalid``: one config that cannot be believed makes the whole unbelievable, for it may be
@@ -20,9 +41,13 @@ def read_desired(paths: HostPaths, settings: NodeConfigSettings) -> Desired | Ab
     """
     rendered = first_config([paths.below(source) for source in settings.sources])
     added = [config for directory in settings.directories for config in configs_in(paths.below(directory))]
-    if not isinstance(rendered, Absent):
-        return merge_configs(rendered, added)
-    return merge_configs(None, added) if added else rendered
+    if isinstance(rendered, Absent) and not added:
+        return rendered
+    own = rendered if settings.sources == _RENDERED else first_config([paths.below(place) for place in _RENDERED])
+    return NodeConfig(
+        desired=merge_configs(None if isinstance(rendered, Absent) else rendered, added),
+        rendered_kernel_type=None if isinstance(own, Absent) else own.kernel_type,
+    )
 
 
 def first_config(files: list[Path]) -> MachineConfig | Absent:

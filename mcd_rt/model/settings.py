@@ -25,6 +25,17 @@ class NodeConfigSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """``[agent]``: who manages the kernel.
+
+    ``manage`` is ``manage``, ``observe`` (change nothing, say what runs) or ``auto``: observe where a
+    machine-config-daemon does it (``plan/management.py``).
+    """
+
+    manage: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
 class OsSettings:
     """``[os]``: kernel-rt comes only from the image the base came from; what to do where that is not known."""
 
@@ -80,10 +91,14 @@ class RebootSettings:
 
 @dataclass(frozen=True, slots=True)
 class RetrySettings:
-    """``[retry]``: the delay between passes that failed: exponential, with jitter, up to a ceiling."""
+    """``[retry]``: the delay between passes that failed: exponential, with jitter, up to a ceiling.
+
+    ``patient`` is the one after what only somebody else can mend, such as a registry that refuses us.
+    """
 
     initial: float = 5.0
     ceiling: float = 900.0
+    patient: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +114,22 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """``[control]``: who may speak with the running agent besides root: the members of ``group``, or nobody."""
+
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of them."""
 
     node_config: NodeConfigSettings = field(default_factory=NodeConfigSettings)
+    agent: AgentSettings = field(default_factory=AgentSettings)
     os: OsSettings = field(default_factory=OsSettings)
     content: ContentSettings = field(default_factory=ContentSettings)
     rpm_ostree: RpmOstreeSettings = field(default_factory=RpmOstreeSettings)
     reboot: RebootSettings = field(default_factory=RebootSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)

@@ -25,9 +25,13 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It did not work but may: look again after a delay, or when something changes."""
+    """It did not work but may: look again after a delay, or when something changes.
+
+    ``patiently``: what only somebody else can mend is asked again at long intervals.
+    """
 
     failure: Failure
+    patiently: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ _RETRIED = frozenset(
         Code.IMAGE_UNREADABLE,
         Code.IMAGE_DIGEST_MISMATCH,
         Code.CACHE_CORRUPT,
+        Code.CACHE_FULL,
         Code.WORKER_FAILED,
         Code.WORKER_TIMEOUT,
         Code.HOST_UNREADABLE,
@@ -65,6 +70,16 @@ _RETRIED = frozenset(
     }
 )
 """What may pass by itself. Everything else waits for a person, or for another config."""
+
+_MENDED_ELSEWHERE = frozenset(
+    {
+        Code.IMAGE_UNAUTHORIZED,
+        Code.IMAGE_NOT_FOUND,
+        Code.IMAGE_UNTRUSTED_REGISTRY,
+        Code.IMAGE_REJECTED_BY_POLICY,
+    }
+)
+"""What a registry, or who configures the way to it, has to mend: not to be hammered."""
 
 
 def outcome_of_plan(plan: Steady | Waiting | Ignored | Refused | Held) -> Settled:
@@ -88,6 +103,8 @@ def outcome_of_failure(failure: Failure) -> Settled | Retry:
     """A step that failed."""
     if failure.code in _RETRIED:
         return Retry(failure)
+    if failure.code in _MENDED_ELSEWHERE:
+        return Retry(failure, patiently=True)
     return Settled(State.BLOCKED, failure.message, failure)
 
 

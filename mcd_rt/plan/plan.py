@@ -41,6 +41,7 @@ from mcd_rt.plan.layering import (
     overridden_kernels,
     shape_of,
 )
+from mcd_rt.plan.management import Neighbour, leave_to
 from mcd_rt.plan.packages import expected_kernel_release, select_packages
 from mcd_rt.plan.verification import has_target, judge_running
 
@@ -62,6 +63,7 @@ class Situation:
     deployments: Deployments
     record: Record
     accept_unknown_base: bool = False
+    neighbour: Neighbour | None = None
     base: Base | None = None
     content: Content | None = None
 
@@ -73,6 +75,10 @@ def make_plan(situation: Situation) -> Plan:
         return Refused(refusal)
     flavor = flavor_of(situation.desired.kernel_type)
     plan = _plan_default(situation) if flavor is None else _plan_flavor(situation, flavor)
+    if situation.neighbour is not None and isinstance(plan, Change):
+        reason = leave_to(situation.neighbour, plan, situation.deployments.merge)
+        if reason is not None:
+            return Waiting(reason)
     staged = situation.deployments.staged
     if staged is None or not is_ours(situation, staged) or _is_on_staged(situation, staged):
         return plan

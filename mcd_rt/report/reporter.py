@@ -2,17 +2,20 @@
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Failure
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.content import Content
 from mcd_rt.model.deployment import Deployments
 from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Record
 from mcd_rt.model.state import State
+from mcd_rt.report.metrics import Metrics
 from mcd_rt.report.notify import notify
 from mcd_rt.report.status import Status, write_status
 
@@ -20,13 +23,15 @@ LOG = logging.getLogger("mcd_rt")
 
 
 class Reporter:
-    """Keeps the status and publishes it whenever it changes."""
+    """Keeps the status and publishes it whenever it changes; ``on_publish`` is called then too."""
 
     def __init__(self, effects: Effects, paths: HostPaths, *, silent: bool = False) -> None:
         """Begin in ``starting``; a silent one only keeps the status, for verbs that change nothing."""
+        self.metrics = Metrics(effects, paths)
         self._silent = silent
         self._effects = effects
         self._paths = paths
+        self.on_publish: Callable[[], None] | None = None
         self.status = Status(State.STARTING, effects.now(), "", os.getpid())
 
     def enter(
@@ -49,6 +54,8 @@ class Reporter:
         )
         if changed:
             self._say(failure)
+        if failure is not None:
+            self.metrics.count_failure(failure.code)
 
     def show_progress(self, text: str, percent: int) -> None:
         """Say how far the running step is; ``percent`` is -1 where that is not known."""
@@ -56,6 +63,7 @@ class Reporter:
 
     def show_host(self, host: Host) -> None:
         """Say what runs."""
+        self.metrics.show_host(host)
         running = KernelType.REALTIME if host.realtime else KernelType.DEFAULT
         status = replace(self.status, boot_id=host.boot_id, kernel_release=host.kernel_release, running=running.value)
         self._publish(status)
@@ -67,11 +75,18 @@ class Reporter:
 
     def show_deployments(self, deployments: Deployments) -> None:
         """Say what is there."""
+        self.metrics.show_deployments(deployments)
         booted, staged = deployments.booted, deployments.staged
         self._publish(replace(self.status, booted=booted.id if booted else "", staged=staged.id if staged else ""))
 
+    def show_trust(self, content: Content) -> None:
+        """Say how an image was read, and who judged what is in it."""
+        judged = content.trusted_by.value if content.packages else ""
+        self._publish(replace(self.status, trusted_by=judged, read_by=content.way.value))
+
     def show_record(self, record: Record) -> None:
         """Say what is remembered: the last failure, and the last switch that came up."""
+        self.metrics.show_record(record)
         verified = record.verified
         self._publish(
             replace(
@@ -85,8 +100,11 @@ class Reporter:
     def _publish(self, status: Status) -> None:
         unchanged = status == self.status and self._paths.status.exists()
         self.status = status
+        self.metrics.show_status(status)
         if unchanged or self._silent:
             return
+        if self.on_publish is not None:
+            self.on_publish()
         try:
             write_status(self._effects, self._paths, status)
         except AgentError as error:  # a full /run must not stop what the agent is there for

@@ -9,6 +9,7 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.state import State
 
 VERSION = 1
+_HINT = "`systemctl status mcd-rt` tells why; `mcd-rt run` starts it in the foreground"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,9 @@ class Status:
     """All that is said. Times are seconds since the epoch; empty and ``None`` mean not known.
 
     ``progress`` is the text of the running step and ``percent`` how far it is, -1 where it does not say.
-    ``verified_at`` is when the running kernel was last seen to be the wanted one after a switch,
-    ``switch_seconds`` how long that took from its first step.
+    ``trusted_by`` is who judged the signatures of the packages in use (``nobody`` is said loudly), ``read_by`` the
+    way their image was read. ``verified_at`` is when the running kernel was last seen to be the wanted one after a
+    switch, ``switch_seconds`` how long that took from its first step.
     """
 
     state: State
@@ -37,31 +39,45 @@ class Status:
     staged: str = ""
     progress: str = ""
     percent: int = -1
+    trusted_by: str = ""
+    read_by: str = ""
     verified_at: float | None = None
     switch_seconds: float | None = None
 
 
 def write_status(effects: Effects, paths: HostPaths, status: Status) -> None:
     """Publish a status; raises ``AgentError`` (``write-failed``)."""
-    document = {"version": VERSION, **asdict(status)}
-    write_durably(effects, paths.status, json.dumps(document, indent=1).encode() + b"\n")
+    write_durably(effects, paths.status, json.dumps(_document(status), indent=1).encode() + b"\n")
+
+
+def encode_status(status: Status) -> bytes:
+    """The same document in one line, for who follows."""
+    return json.dumps(_document(status)).encode() + b"\n"
 
 
 def read_status(paths: HostPaths) -> Status:
     """What was last said; raises ``AgentError`` (``agent-not-running``) where nothing was in this boot."""
-    hint = "`systemctl status mcd-rt` tells why; `mcd-rt run` starts it in the foreground"
     try:
-        document = json.loads(paths.status.read_bytes())
+        text = paths.status.read_bytes()
     except OSError as error:
-        raise AgentError(Code.AGENT_NOT_RUNNING, f"no status at {paths.status}: {error.strerror}", hint) from error
+        raise AgentError(Code.AGENT_NOT_RUNNING, f"no status at {paths.status}: {error.strerror}", _HINT) from error
+    return decode_status(text, str(paths.status))
+
+
+def decode_status(text: bytes, place: str) -> Status:
+    """A status out of its document, which came from ``place``; raises ``AgentError`` (``agent-not-running``)."""
+    try:
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise AgentError(Code.AGENT_NOT_RUNNING, f"{paths.status} is not a status: {error}", hint) from error
+        raise AgentError(Code.AGENT_NOT_RUNNING, f"{place} is not a status: {error}", _HINT) from error
     try:
         return _status(document)
     except (TypeError, ValueError, KeyError) as error:
-        raise AgentError(
-            Code.AGENT_NOT_RUNNING, f"{paths.status} was written by another version: {error}", hint
-        ) from error
+        raise AgentError(Code.AGENT_NOT_RUNNING, f"{place} was written by another version: {error}", _HINT) from error
+
+
+def _document(status: Status) -> dict[str, object]:
+    return {"version": VERSION, **asdict(status)}
 
 
 def _status(document: object) -> Status:

@@ -33,7 +33,7 @@ SLOW_RETRY = "[retry]\ninitial = 0.8\nceiling = 0.8\n"
 _OURS = {
     "var/lib/mcd-rt": re.compile(r"record\.(json|damaged)"),
     "var/cache/mcd-rt": re.compile(r"[0-9a-f]{64}(/(content\.json|\d+\.rpm))?"),
-    "run/mcd-rt": re.compile(r"status\.json|lock|control\.sock"),
+    "run/mcd-rt": re.compile(r"status\.json|lock|(control|metrics)\.sock"),
 }
 
 
@@ -198,6 +198,7 @@ if place and sys.orig_argv[-1:] == ["worker"]:
 @contextmanager
 def workers_held(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Agents that are started meanwhile have workers that stop before they do anything."""
+    _fetched()  # whoever fills a cache meanwhile must not be held
     gate = Gate(place)
     (place / "sitecustomize.py").write_text(_SITE)
     with monkeypatch.context() as patch:

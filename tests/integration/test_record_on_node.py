@@ -5,12 +5,13 @@ import json
 
 import pytest
 
-from mcd_rt.agent import Context, run_pass
+from mcd_rt.agent import run_pass
 from mcd_rt.control import Verb, ask_agent
 from mcd_rt.effects import HostEffects
 from mcd_rt.errors import Code
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.state import State
+from mcd_rt.observation import Context
 from mcd_rt.plan.outcome import GoingDown, Progressed, Retry, Settled
 from mcd_rt.record import load_record
 from mcd_rt.report.reporter import Reporter

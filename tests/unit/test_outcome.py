@@ -9,10 +9,17 @@ from mcd_rt.plan.outcome import GoingDown, Retry, Settled, outcome_of_failure, o
 
 REASON = Failure(Code.WAITING_FOR_BASE, "the base came from another image", "wait")
 
+PATIENT = {
+    Code.IMAGE_UNAUTHORIZED,
+    Code.IMAGE_NOT_FOUND,
+    Code.IMAGE_UNTRUSTED_REGISTRY,
+    Code.IMAGE_REJECTED_BY_POLICY,
+}
 PASSING = {
     Code.IMAGE_UNREADABLE,
     Code.IMAGE_DIGEST_MISMATCH,
     Code.CACHE_CORRUPT,
+    Code.CACHE_FULL,
     Code.WORKER_FAILED,
     Code.WORKER_TIMEOUT,
     Code.HOST_UNREADABLE,
@@ -53,8 +60,8 @@ def test_a_plan_that_nothing_is_done_for_settles_with_its_reason(plan, outcome):
 @pytest.mark.parametrize("code", list(Code))
 def test_what_may_pass_by_itself_is_retried_and_the_rest_waits_for_a_person(code):
     failure = Failure(code, "it failed")
-    expected = Retry(failure) if code in PASSING else Settled(State.BLOCKED, "it failed", failure)
-    assert outcome_of_failure(failure) == expected
+    outcomes = dict.fromkeys(PASSING, Retry(failure)) | dict.fromkeys(PATIENT, Retry(failure, patiently=True))
+    assert outcome_of_failure(failure) == outcomes.get(code, Settled(State.BLOCKED, "it failed", failure))
 
 
 def test_waiting_for_a_retry_and_for_a_reboot_are_states():

@@ -168,7 +168,7 @@ def test_a_manager_may_listen_at_a_path(monkeypatch, tmp_path):
 
 def test_it_begins_in_starting_and_says_so_when_something_is_said(paths):
     reporter = Reporter(Clock(), paths)
-    assert reporter.status == Status(State.STARTING, 101.0, "", os.getpid())
+    assert reporter.status == Status(State.STARTING, 103.0, "", os.getpid())
     assert not paths.status.exists()
     reporter.enter(State.STEADY, "nothing to do")
     assert read_status(paths) == reporter.status
@@ -177,7 +177,7 @@ def test_it_begins_in_starting_and_says_so_when_something_is_said(paths):
 def test_a_state_is_said_to_everyone_with_its_time(paths, manager, log):
     reporter = Reporter(Clock(), paths)
     reporter.enter(State.STAGING, "staging realtime")
-    assert read_status(paths) == Status(State.STAGING, 102.0, "", os.getpid(), "staging realtime")
+    assert read_status(paths) == Status(State.STAGING, 104.0, "", os.getpid(), "staging realtime")
     assert manager() == ["STATUS=staging: staging realtime"]
     reporter.enter(State.RETRYING, "it did not work", FAILURE, 500.0)
     status = read_status(paths)
@@ -195,10 +195,10 @@ def test_the_same_again_is_said_once_and_keeps_its_time(paths, manager, log):
         reporter.enter(State.RETRYING, "again", FAILURE, attempt)
     assert len(manager()) == len(log.records) == 1
     assert read_status(paths).next_attempt == 2.0
-    assert read_status(paths).since == 102.0
+    assert read_status(paths).since == 104.0
     reporter.enter(State.RETRYING, "for another reason", FAILURE)
     assert len(manager()) == 1
-    assert read_status(paths).since == 102.0
+    assert read_status(paths).since == 104.0
 
 
 def test_nothing_new_writes_nothing(paths):
