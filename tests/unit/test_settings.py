@@ -133,7 +133,7 @@ def test_other_files_are_passed_over(host):
         ("[rpm-ostree]\n", "rpm-ostree: unknown section", "did you mean rpm_ostree?"),
         ("zzz = 1\n", "zzz: unknown key", f"known here are {', '.join(field.name for field in fields(Settings))}"),
         ("[reboot.window]\n", "reboot.window: unknown section", "did you mean reboot?"),
-        ("retry.zzzzzzzzzz = 1\n", "retry.zzzzzzzzzz: unknown key", "known here are initial, ceiling"),
+        ("retry.zzzzzzzzzz = 1\n", "retry.zzzzzzzzzz: unknown key", "known here are initial, ceiling, patient"),
     ],
 )
 def test_unknown_names_come_with_the_nearest_known_one(host, text, what, hint):
