@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from mcd_rt.dbus.rpmostree import open_rpm_ostree
 from mcd_rt.desired.machineconfig import Absent
-from mcd_rt.desired.sources import NodeConfig, read_node_config
+from mcd_rt.desired.sources import ConfigSeen, NodeConfig, recall_node_config
 from mcd_rt.effects import Effects
 from mcd_rt.errors import Code, Failure
 from mcd_rt.hostpaths import HostPaths
@@ -26,7 +26,7 @@ from mcd_rt.report.reporter import Reporter
 class Context:
     """What a pass works with; ``may_reboot`` is false for ``apply --no-reboot``.
 
-    ``seen`` is what the pass before saw, so that an unchanged node is not asked again.
+    ``seen`` and ``config_seen`` are what the pass before saw, so that what has not changed is not asked again.
     """
 
     paths: HostPaths
@@ -35,6 +35,7 @@ class Context:
     reporter: Reporter
     may_reboot: bool = True
     seen: Recollection = field(default_factory=Recollection)
+    config_seen: ConfigSeen = field(default_factory=ConfigSeen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ async def observe(context: Context) -> Observation | Settled:
         name = f"{host.os_id} {host.os_variant} {host.os_version}".replace("  ", " ").strip()
         summary = f"{name or 'this host'} is not an image-based host this agent serves; it is left alone"
         return Settled(State.UNSUPPORTED, summary)
-    config = read_node_config(context.paths, context.settings.node_config)
+    config = recall_node_config(context.paths, context.settings.node_config, context.config_seen)
     if isinstance(config, Absent):
         hint = "it is waited for; [node_config] sources says where it is looked for"
         return Settled(State.WAITING, config.reason, Failure(Code.CONFIG_MISSING, config.reason, hint))

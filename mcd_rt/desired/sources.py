@@ -70,3 +70,44 @@ def configs_in(directory: Path) -> list[MachineConfig]:
     except OSError as error:
         raise ConfigInvalid(f"{directory}: cannot be read: {error.strerror}", "make it a readable directory") from error
     return [config for file in files if not isinstance(config := read_machine_config(file), Absent)]
+
+
+@dataclass(slots=True)
+class ConfigSeen:
+    """The config as it was when the files had this identity: megabytes are not parsed again for nothing."""
+
+    identity: tuple[object, ...] = ()
+    config: NodeConfig | None = None
+
+
+def recall_node_config(paths: HostPaths, settings: NodeConfigSettings, seen: ConfigSeen) -> NodeConfig | Absent:
+    """As ``read_node_config``, but files that have not changed since ``seen`` are not read again."""
+    identity = _identity(paths, settings)
+    if seen.config is not None and seen.identity == identity:
+        return seen.config
+    config = read_node_config(paths, settings)
+    if not isinstance(config, Absent):
+        seen.identity, seen.config = identity, config
+    return config
+
+
+def _identity(paths: HostPaths, settings: NodeConfigSettings) -> tuple[object, ...]:
+    """What changes whenever a source does: it is taken before reading, so a write in between is seen next time."""
+    places = [paths.below(place) for place in (*_RENDERED, *settings.sources, *settings.directories)]
+    inner = [entry for directory in settings.directories for entry in _entries(paths.below(directory))]
+    return (settings, *(_stat(place) for place in places + inner))
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except OSError:  # whoever reads it says what is wrong
+        return []
+
+
+def _stat(place: Path) -> tuple[object, ...]:
+    try:
+        found = place.stat()
+    except OSError as error:
+        return (place, error.errno)
+    return (place, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

@@ -4,9 +4,10 @@ from itertools import permutations
 
 import pytest
 
+from mcd_rt.desired import sources
 from mcd_rt.desired.machineconfig import Absent
 from mcd_rt.desired.merge import merge_configs
-from mcd_rt.desired.sources import read_desired
+from mcd_rt.desired.sources import ConfigSeen, read_desired, recall_node_config
 from mcd_rt.errors import Code, ConfigInvalid
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.desired import MachineConfig
@@ -149,3 +150,21 @@ def test_a_directory_that_is_a_file_is_an_error_that_names_it(node):
     write("/etc/mcd-rt/machineconfig.d", PROPOSAL)
     with pytest.raises(ConfigInvalid, match=r"machineconfig.d: cannot be read: Not a directory"):
         read_desired(paths, NodeConfigSettings())
+
+
+def test_a_config_is_read_again_only_when_a_file_has_changed(node, mocker):
+    paths, write = node
+    seen, settings = ConfigSeen(), NodeConfigSettings()
+    write("/etc/machine-config-daemon/currentconfig", RENDERED)
+    first = recall_node_config(paths, settings, seen)
+    read = mocker.spy(sources, "read_node_config")
+    assert recall_node_config(paths, settings, seen) is first
+    assert read.call_count == 0
+    write("/etc/mcd-rt/machineconfig.d/a.yaml", PROPOSAL)
+    assert recall_node_config(paths, settings, seen).desired.kernel_type is KernelType.REALTIME
+    write("/etc/mcd-rt/machineconfig.d/a.yaml", PROPOSAL.replace("realtime: true", "realtime: false"))
+    assert recall_node_config(paths, settings, seen).desired.kernel_type is KernelType.DEFAULT
+    assert read.call_count == 2
+    paths.below("/etc/machine-config-daemon/currentconfig").unlink()
+    paths.below("/etc/mcd-rt/machineconfig.d/a.yaml").unlink()
+    assert isinstance(recall_node_config(paths, settings, seen), Absent)
