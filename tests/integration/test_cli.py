@@ -1,7 +1,9 @@
 """The command line, as a person types it, against a simulated node in another process."""
 
+import contextlib
 import json
 import os
+import pty
 import shlex
 import subprocess
 import sys
@@ -135,3 +137,36 @@ def test_the_demo_without_a_bus_daemon_says_what_to_install(tmp_path):
     assert done.returncode == 1
     assert "simulation-failed" in done.stderr
     assert "dbus-daemon" in done.stderr
+
+
+def test_retry_without_a_service_is_done_at_once(node):
+    done = call("retry", environment=node)
+    assert done.returncode == 0
+    assert "the brake is released" in done.stdout
+
+
+def test_a_simulated_node_begins_with_the_config_it_is_given(tmp_path):
+    missing = call("sim", "--config", tmp_path / "none.yaml")
+    assert missing.returncode == 1
+    assert "config-missing: cannot read" in missing.stderr
+    config = tmp_path / "mc.yaml"
+    config.write_text("kind: nonsense\n")
+    with subprocess.Popen([*MCD_RT, "sim", "--config", str(config)], stdout=subprocess.PIPE, text=True) as process:
+        lines = dict(line.split(" ", 1)[1].strip().split("=", 1) for line in iter(process.stdout.readline, "\n"))
+        assert Path(shlex.split(lines["MCD_RT_SIM_CONFIG"])[0]).read_text() == "kind: nonsense\n"
+        process.terminate()
+
+
+def test_on_a_terminal_the_demo_draws_a_bar():
+    leader, follower = pty.openpty()
+    with subprocess.Popen([*MCD_RT, "demo"], stdout=follower, stderr=follower, stdin=subprocess.DEVNULL) as process:
+        os.close(follower)
+        drawn = b""
+        with contextlib.suppress(OSError):  # the terminal's end, once the demo has left it
+            while piece := os.read(leader, 65536):
+                drawn += piece
+    os.close(leader)
+    assert process.returncode == 0
+    assert b"100 %" in drawn
+    assert b"[####" in drawn
+    assert b"nothing was done" in drawn

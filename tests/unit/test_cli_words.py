@@ -1,0 +1,122 @@
+"""What the verbs say for every kind of plan, status and judgement."""
+
+import json
+
+import pytest
+
+from mcd_rt.cli.plan import SOMETHING_TO_DO, explain
+from mcd_rt.cli.plan import run as run_plan
+from mcd_rt.cli.status import describe_status
+from mcd_rt.cli.verify import _judge
+from mcd_rt.desired.machineconfig import Absent
+from mcd_rt.errors import Code, Failure
+from mcd_rt.model.image import ImageReference
+from mcd_rt.model.kernel import KernelType
+from mcd_rt.model.plan import Discard, Held, Ignored, NeedsBase, NeedsContent, Reboot, Refused, Steady, Waiting
+from mcd_rt.model.record import Phase, Record
+from mcd_rt.model.state import State
+from mcd_rt.plan.plan import make_plan
+from mcd_rt.report.status import Status
+from tests.unit.nodes import EL9, EL9_RT, attempt_of, base_of, content, desired, host, on_default, situation, target_of
+
+REASON = Failure(Code.WAITING_FOR_BASE, "the base came from another image", "wait for it")
+IMAGE = ImageReference.parse(f"registry.example/os@sha256:{'0' * 64}")
+
+
+@pytest.mark.parametrize(
+    ("plan", "kind", "words", "to_do"),
+    [
+        (Steady("it runs"), "steady", "nothing to do: it runs", False),
+        (Waiting(REASON), "waiting", "nothing is done: waiting-for-base: the base came", False),
+        (Ignored(REASON), "ignored", "nothing is done", False),
+        (Refused(REASON), "refused", "nothing is done", False),
+        (Held(REASON, None), "held", "nothing is done", False),
+        (NeedsContent(IMAGE, ("kernel-rt-core",)), "fetch", "fetch kernel-rt-core", True),
+        (NeedsBase("b" * 64), "observe", f"look at the packages of {'b' * 64}", True),
+        (Discard("rhcos-1.0", "not wanted"), "discard", "drop rhcos-1.0: not wanted", True),
+        (
+            Reboot("rhcos-1.0", "b", locked=True, on_staged=False, target=target_of(EL9, EL9_RT)),
+            "reboot",
+            "reboot into rhcos-1.0, which is staged and has realtime",
+            True,
+        ),
+    ],
+)
+def test_every_kind_of_plan_has_its_words(plan, kind, words, to_do):
+    explanation = explain(plan)
+    assert (explanation.kind, explanation.to_do) == (kind, to_do)
+    assert words in "\n".join(explanation.lines)
+
+
+def test_a_change_says_what_goes_in_and_out_and_what_it_is_built_upon():
+    there = situation(KernelType.REALTIME, on_default(), base=base_of(EL9), content=content(EL9_RT))
+    explanation = explain(make_plan(there))
+    assert (explanation.transactions, explanation.reboots) == (2, 1)
+    text = "\n".join(explanation.lines)
+    assert "one assembly, one reboot" in text
+    assert "install: kernel-rt-core-" in text
+    assert "remove from the base: kernel," in text
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_plan_is_printed_with_its_way_out(mocker, capsys, as_json):
+    mocker.patch("mcd_rt.cli.plan.make_context")
+    mocker.patch("mcd_rt.cli.plan._explain", new=mocker.Mock(return_value=None))
+    mocker.patch("mcd_rt.cli.plan.asyncio.run", return_value=explain(Waiting(REASON)))
+    assert run_plan(mocker.Mock(json=as_json)) == 0
+    printed = capsys.readouterr().out
+    if as_json:
+        assert json.loads(printed)["hint"] == "wait for it"
+    else:
+        assert "  wait for it" in printed
+    mocker.patch("mcd_rt.cli.plan.asyncio.run", return_value=explain(NeedsBase("b")))
+    assert run_plan(mocker.Mock(json=as_json)) == SOMETHING_TO_DO
+
+
+def test_a_status_says_all_that_is_known():
+    status = Status(
+        State.RETRYING,
+        0.0,
+        "boot",
+        1,
+        "it did not work",
+        failure=REASON,
+        last_failure=Failure(Code.NOT_FINALIZED, "the old one was booted"),
+        next_attempt=60.0,
+        wanted="realtime",
+        config="99-worker-realtime-kernel",
+        running="default",
+        kernel_release="5.14",
+        progress="Processing packages",
+        percent=40,
+        trusted_by="nobody",
+        verified_at=1.0,
+        switch_seconds=2.5,
+    )
+    text = "\n".join(describe_status(status, running=False))
+    for words in (
+        "no agent runs now",
+        "realtime by 99-worker-realtime-kernel",
+        "Processing packages 40 %",
+        "NOBODY JUDGED",
+        "why:      waiting-for-base",
+        "wait for it",
+        "last:     not-finalized",
+        "next:",
+        "took 2.5 s",
+    ):
+        assert words in text
+    judged = Status(State.STEADY, 0.0, "boot", 1, trusted_by="rpmkeys", read_by="proxy")
+    assert "signatures judged by rpmkeys, image read by way of proxy" in "\n".join(
+        describe_status(judged, running=True)
+    )
+
+
+def test_verify_looks_at_the_switch_of_this_boot_first_then_at_the_config():
+    switched = Record(attempt=attempt_of(target_of(EL9, EL9_RT), phase=Phase.REBOOTING, boot_id="earlier"))
+    judgement = _judge(host(), switched, lambda: pytest.fail("the config is not asked"))
+    assert judgement.failure.code is Code.VERIFICATION_FAILED
+    assert judgement.source == "the switch recorded"
+    assert _judge(host(), Record(), lambda: desired(KernelType.DEFAULT)).failure is None
+    absent = _judge(host(), Record(), lambda: Absent("there is none"))
+    assert (absent.wanted, absent.failure) == ("", None)
