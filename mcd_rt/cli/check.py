@@ -8,11 +8,10 @@ from pathlib import Path
 
 from mcd_rt.desired.machineconfig import Absent, printable, read_machine_config
 from mcd_rt.desired.merge import merge_configs
+from mcd_rt.desired.sources import is_config_name
 from mcd_rt.desired.tree import locate
 from mcd_rt.errors import Code, ConfigInvalid, Failure
 from mcd_rt.model.desired import Desired
-
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 _DESCRIPTION = """\
 Validate MachineConfigs as the agent would, without a node: nothing is changed, no service is asked.
@@ -95,7 +94,7 @@ def check(name: str) -> Iterator[Verdict]:
     except OSError as error:
         yield _invalid(name, f"cannot be read: {error.strerror}", "make it a readable directory")
         return
-    configs = [entry for entry in entries if entry.endswith(_SUFFIXES) and not entry.startswith(".")]
+    configs = [entry for entry in entries if is_config_name(entry)]
     if not configs:
         yield _invalid(name, "has no config in it, expected *.yaml, *.yml or *.json", "name a file")
     for config in configs:

@@ -6,6 +6,7 @@ from pathlib import Path
 from mcd_rt.desired.machineconfig import Absent, read_machine_config
 from mcd_rt.desired.merge import merge_configs
 from mcd_rt.errors import ConfigInvalid
+from mcd_rt.fileidentity import identity_of
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.desired import Desired, MachineConfig
 from mcd_rt.model.kernel import KernelType
@@ -61,10 +62,15 @@ def first_config(files: list[Path]) -> MachineConfig | Absent:
     return Absent("; ".join(reasons))
 
 
+def is_config_name(name: str) -> bool:
+    """Whether a file of this name in a directory of configs is one; hidden files are passed over."""
+    return name.endswith(_SUFFIXES) and not name.startswith(".")
+
+
 def configs_in(directory: Path) -> list[MachineConfig]:
     """The MachineConfigs of a directory, by file name; hidden files and other suffixes are not configs."""
     try:
-        files = sorted(file for file in directory.iterdir() if file.suffix in _SUFFIXES and file.name[0] != ".")
+        files = sorted(file for file in directory.iterdir() if is_config_name(file.name))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -95,7 +101,7 @@ def _identity(paths: HostPaths, settings: NodeConfigSettings) -> tuple[object, .
     """What changes whenever a source does: it is taken before reading, so a write in between is seen next time."""
     places = [paths.below(place) for place in (*_RENDERED, *settings.sources, *settings.directories)]
     inner = [entry for directory in settings.directories for entry in _entries(paths.below(directory))]
-    return (settings, *(_stat(place) for place in places + inner))
+    return (settings, *((place, identity_of(place)) for place in places + inner))
 
 
 def _entries(directory: Path) -> list[Path]:
@@ -103,11 +109,3 @@ def _entries(directory: Path) -> list[Path]:
         return sorted(directory.iterdir())
     except OSError:  # whoever reads it says what is wrong
         return []
-
-
-def _stat(place: Path) -> tuple[object, ...]:
-    try:
-        found = place.stat()
-    except OSError as error:
-        return (place, error.errno)
-    return (place, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

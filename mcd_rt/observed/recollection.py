@@ -6,13 +6,13 @@ staged, and that it is locked, in files below /run (ostree's ``ostree-sysroot.c`
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from mcd_rt.fileidentity import identity_of
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.deployment import Deployments
 
-Identity = tuple[tuple[int, ...] | None, ...]
-"""Device, inode, size and times of files, ``None`` for one that is not there; empty where nothing can be told."""
+Identity = tuple[tuple[int, ...], ...]
+"""The boot and the identities of files; empty where nothing can be told."""
 
 _FILES = ("/ostree/deploy", "/run/ostree/staged-deployment", "/run/ostree/staged-deployment-locked")
 
@@ -35,13 +35,5 @@ class Recollection:
 
 def deployments_identity(paths: HostPaths, boot_id: str) -> Identity:
     """What changes whenever the deployments do; empty on a host that does not show it."""
-    directory, *staged = (_identity(paths.below(name)) for name in _FILES)
-    return () if directory is None else (tuple(boot_id.encode()), directory, *staged)
-
-
-def _identity(path: Path) -> tuple[int, ...] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    directory, *staged = (identity_of(paths.below(name)) for name in _FILES)
+    return () if len(directory) == 1 else (tuple(boot_id.encode()), directory, *staged)

@@ -1,1 +1,0 @@
-"""When the node may reboot: a file a strategy, pure decisions."""
