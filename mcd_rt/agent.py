@@ -1,56 +1,50 @@
-"""The pass: the only place that composes; ``service.py`` is the loop around it.
+"""The pass: what is wanted, what is there, one plan, its next step; ``service.py`` is the loop around it.
 
-A pass reads what is wanted, reads what is there, computes one plan, does its next step, and looks again
-(design.md, "A pass, in order").
+(design.md, "A pass, in order"; the steps themselves are in ``steps.py``.)
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import assert_never
 
-from mcd_rt.act.finalize import check_reboot_allowed, is_going_down, reboot_into
-from mcd_rt.act.stage import RpmOstreeAccess, StagedMismatch, discard_staged, stage_change
-from mcd_rt.content.cache import load, open_packages, prune
-from mcd_rt.content.fetch import fetch_content
-from mcd_rt.dbus.transaction import Outcome as TransactionOutcome
-from mcd_rt.dbus.transaction import Progress
-from mcd_rt.desired.sources import read_node_config
+from mcd_rt.act.tune import tune
+from mcd_rt.content.cache import prune
+from mcd_rt.content.osentry import drop_repositories
 from mcd_rt.errors import AgentError, Code
-from mcd_rt.model.content import Content
+from mcd_rt.model.host import Host
 from mcd_rt.model.plan import (
     Change,
     Discard,
     Held,
     Ignored,
+    Needs,
     NeedsBase,
     NeedsContent,
+    NeedsDigest,
+    NeedsOs,
     Plan,
     Reboot,
     Refused,
     Steady,
     Waiting,
 )
-from mcd_rt.model.record import Attempt, Phase, Record, Verified
+from mcd_rt.model.record import Attempt, Record, Verified
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context, Observation, ask_deployments, observe
-from mcd_rt.observed.base import list_kernel_packages
 from mcd_rt.observed.host import read_host
-from mcd_rt.plan.brake import count_reboot, judge_brake, release_brake
-from mcd_rt.plan.outcome import (
-    GoingDown,
-    Outcome,
-    Progressed,
-    Retry,
-    Settled,
-    outcome_of_failure,
-    outcome_of_plan,
-)
-from mcd_rt.plan.plan import Base, Situation, make_plan
-from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, judge_boot
-from mcd_rt.record import load_record, save_record, set_record_aside
-from mcd_rt.report.endings import end_of
-from mcd_rt.report.labels import TransactionMethod
+from mcd_rt.observed.previous_boot import read_evidence
+from mcd_rt.plan.brake import judge_brake, release_brake
+from mcd_rt.plan.evidence import is_fallback
+from mcd_rt.plan.outcome import Outcome, Progressed, Retry, Settled, outcome_of_failure, outcome_of_plan
+from mcd_rt.plan.plan import make_plan
+from mcd_rt.plan.situation import Situation
+from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, arguments_of_boot, judge_boot
+from mcd_rt.record import load_record, set_record_aside
+from mcd_rt.steps import discard, is_rebooting, reboot, remember, stage
+from mcd_rt.supply import digests_in_use, provide
+
+Supply = Callable[[Context, Situation, Needs], Awaitable[Situation | None]]
+"""How a plan gets what it asks for: ``supply.provide``, or ``supply.recall`` where nothing may be fetched."""
 
 
 async def run_pass(context: Context) -> Outcome:
@@ -59,197 +53,96 @@ async def run_pass(context: Context) -> Outcome:
         observed = await observe(context)
         if isinstance(observed, Settled):
             if observed.state is State.OBSERVING:
-                _forget_earlier_boot(context)
+                host = read_host(context.paths)
+                _forget_earlier_boot(context, host)
+                await _tune(context, host)
             return observed
         if observed.record.attempt is not None and observed.record.attempt.boot_id != observed.host.boot_id:
-            return verify_boot(context, observed, observed.record.attempt)
+            return await verify_boot(context, observed, observed.record.attempt)
         return await _take_step(context, observed)
     except AgentError as error:
         return outcome_of_failure(error.failure)
 
 
-def verify_boot(context: Context, observed: Observation, attempt: Attempt) -> Outcome:
-    """Step 3: what became of an attempt of an earlier boot."""
+async def verify_boot(context: Context, observed: Observation, attempt: Attempt) -> Outcome:
+    """Step 3: what became of an attempt of an earlier boot, and why, if it did not come up."""
     context.reporter.enter(State.VERIFYING, f"what booted after the switch to {attempt.target.kernel_type}")
-    settled = replace(observed.record, attempt=None)
+    ours = arguments_of_boot(observed.record, attempt, observed.deployments, observed.host)
+    settled = replace(observed.record, attempt=None, kernel_arguments=ours)
     verdict = judge_boot(attempt, observed.deployments, observed.host)
+    if isinstance(verdict, DidNotComeUp):
+        evidence = await read_evidence(context.effects, context.paths)
+        verdict = judge_boot(attempt, observed.deployments, observed.host, evidence)
     context.reporter.metrics.count_verification(verdict)
     match verdict:
         case CameUp(target):
             tries = tuple(tries for tries in settled.tries if tries.target != target.identity)
             verified = Verified(target, attempt.started, context.effects.now())
-            _remember(context, replace(settled, tries=tries, verified=verified, failure=None))
+            remember(context, replace(settled, tries=tries, verified=verified, failure=None))
             return Progressed()
         case DidNotComeUp(reason):
-            _remember(context, replace(settled, failure=reason))
+            given_up = attempt.target.identity if is_fallback(reason) else ""
+            remember(context, replace(settled, failure=reason, given_up=given_up))
             return Retry(reason)
         case Overtaken():
-            _remember(context, settled)
+            remember(context, settled)
             return Progressed()
         case _:
             assert_never(verdict)
 
 
-async def plan_step(
-    context: Context, observed: Observation, bring: Callable[[NeedsContent], Awaitable[Content | None]]
-) -> Plan:
-    """Steps 4 and 5: the plan, after bringing what it asks for; ``NeedsContent`` where ``bring`` has none."""
+async def plan_step(context: Context, observed: Observation, supply: Supply) -> tuple[Plan, Situation]:
+    """Steps 4 and 5: the plan, after bringing what it asks for, and what it was made from.
+
+    What it asks for itself where ``supply`` has it not.
+    """
     situation = Situation(
         desired=observed.config.desired,
         host=observed.host,
         deployments=observed.deployments,
         record=observed.record,
-        accept_unknown_base=context.settings.os.accept_unknown_base,
+        settings=context.settings,
         neighbour=observed.neighbour,
     )
     while True:
         plan = make_plan(situation)
         match plan:
-            case NeedsBase(checksum):
-                packages = await list_kernel_packages(context.effects, context.paths, checksum)
-                situation = replace(situation, base=Base(checksum, packages))
-            case NeedsContent():
-                content = await bring(plan)
-                if content is None:
-                    return plan
-                situation = replace(situation, content=content)
+            case NeedsBase() | NeedsContent() | NeedsDigest() | NeedsOs():
+                supplied = await supply(context, situation, plan)
+                if supplied is None:
+                    return plan, situation
+                if supplied == situation:
+                    raise AgentError(Code.INTERNAL_ERROR, f"a plan asks again for what it was given: {plan}")
+                situation = supplied
             case _:
-                return plan
+                return plan, situation
 
 
 async def _take_step(context: Context, observed: Observation) -> Outcome:
-    metrics = context.reporter.metrics
-
-    async def bring(need: NeedsContent) -> Content:
-        found = load(context.paths, need.image.digest, need.names, context.settings.content.trust)
-        metrics.count_cache_lookup(hit=found is not None)
-        content = found or await _fetch(context, observed, need)
-        metrics.show_content(content)
-        context.reporter.show_trust(content)
-        return content
-
-    plan = await plan_step(context, observed, bring)
+    plan, situation = await plan_step(context, observed, provide)
     if not observed.fresh and not isinstance(plan, Steady | Waiting | Ignored | Refused):
         deployments = await ask_deployments(context, observed.host)  # nothing is done on what was only remembered
         return await _take_step(context, replace(observed, deployments=deployments, fresh=True))
     match plan:
-        case Change(target=target) | Reboot(target=target):
-            held = judge_brake(observed.record, target, context.settings.reboot, context.effects.now())
-            if held is not None and not _is_rebooting(observed.record, plan):
+        case Change() | Reboot():
+            held = judge_brake(situation.record, plan.target, context.settings.reboot, context.effects.now())
+            if held is not None and not is_rebooting(situation.record, plan):
                 return outcome_of_plan(held)
-            step = _stage(context, observed, plan) if isinstance(plan, Change) else _reboot(context, observed, plan)
-            return await step
-        case Discard(deployment_id, why):
-            context.reporter.enter(State.STAGING, f"dropping {deployment_id}: {why}")
-            await discard_staged(_access(context), deployment_id)
-            if observed.record.attempt is not None:  # it ends here: the next boot has nothing to tell about it
-                _remember(context, replace(observed.record, attempt=None))
-            return Progressed()
+            if isinstance(plan, Change):
+                return await stage(context, situation, plan)
+            return await reboot(context, observed.config, situation, plan)
+        case Discard():
+            return await discard(context, situation, plan)
         case Steady():
-            prune(context.effects, context.paths, _digests_in_use(observed))
+            _tidy(context, situation)
+            await _tune(context, situation.host)
             return outcome_of_plan(plan)
         case Waiting() | Ignored() | Refused() | Held():
             return outcome_of_plan(plan)
-        case NeedsBase() | NeedsContent():
-            raise AgentError(Code.INTERNAL_ERROR, f"a plan asked again for what it was given: {plan}")
+        case NeedsBase() | NeedsContent() | NeedsDigest() | NeedsOs():
+            raise AgentError(Code.INTERNAL_ERROR, f"a plan was not given what it asks for: {plan}")
         case _:
             assert_never(plan)
-
-
-async def _fetch(context: Context, observed: Observation, need: NeedsContent) -> Content:
-    context.reporter.enter(State.FETCHING, f"the kernel packages of {need.image}")
-
-    prune(context.effects, context.paths, _digests_in_use(observed))
-    began, taken = context.effects.monotonic(), 0
-
-    def show(done: int, total: int) -> None:
-        nonlocal taken
-        taken = done
-        context.reporter.show_progress(f"{done} of {total} bytes", done * 100 // total if total else -1)
-
-    content: Content | None = None
-    try:
-        content = await fetch_content(
-            context.effects,
-            context.settings.content,
-            context.paths,
-            need.image,
-            need.names,
-            show,
-            architecture=observed.host.architecture,
-        )
-    finally:
-        seconds, way = context.effects.monotonic() - began, content.way if content is not None else None
-        context.reporter.metrics.count_fetch(way, taken, seconds, ok=content is not None)
-    return content
-
-
-async def _stage(context: Context, observed: Observation, change: Change) -> Outcome:
-    target = change.target
-    if await is_going_down(_access(context), must_know=False):
-        return _wait_for_shutdown(context)
-    context.reporter.enter(State.STAGING, f"{target.kernel_type}; {_described(change)}")
-    begun = observed.record.attempt
-    staged_before = begun.deployment_id if begun is not None and begun.deployment_id == change.merge_id else ""
-    attempt = Attempt(
-        target,
-        Phase.STAGING,
-        observed.host.boot_id,
-        context.effects.now(),
-        staged_before,  # ours until another takes its place, whatever ends us before
-        change.on_staged,
-    )
-    record = replace(observed.record, attempt=attempt, foreign_removals=change.foreign_removals)
-    _remember(context, record)
-    with _opened(context, change) as descriptors:
-        try:
-            staged = await stage_change(_access(context), change, descriptors)
-        except StagedMismatch as mismatch:
-            _remember(context, replace(record, attempt=replace(attempt, deployment_id=mismatch.deployment_id)))
-            raise
-    _remember(context, replace(record, attempt=replace(attempt, phase=Phase.STAGED, deployment_id=staged.id)))
-    return Progressed()
-
-
-async def _reboot(context: Context, observed: Observation, plan: Reboot) -> Outcome:
-    into = f"{plan.target.kernel_type} is staged ({plan.deployment_id})"
-    if not context.may_reboot or context.settings.reboot.strategy == "never":
-        why = "reboot.strategy is never" if context.may_reboot else "this pass may not reboot"
-        lock = "locked until a reboot of ours" if plan.locked else "not locked: any reboot applies it"
-        return Settled(State.STAGED, f"{into}, {lock}; {why}")
-    if not _is_rebooting(observed.record, plan) and await is_going_down(_access(context), must_know=True):
-        return _wait_for_shutdown(context)
-    await check_reboot_allowed(_access(context))
-    if read_node_config(context.paths, context.settings.node_config) != observed.config:
-        return Progressed()  # it changed while we waited: look again first
-    before = observed.record
-    if not _is_rebooting(before, plan):
-        started = before.attempt.started if before.attempt else context.effects.now()
-        attempt = Attempt(
-            plan.target, Phase.REBOOTING, observed.host.boot_id, started, plan.deployment_id, plan.on_staged
-        )
-        counted = count_reboot(before, plan.target, context.effects.now())
-        _remember(context, replace(counted, attempt=attempt))
-    context.reporter.enter(State.REBOOTING, into)
-    try:
-        await reboot_into(_access(context), plan)
-    except AgentError:
-        _remember(context, before)  # it was refused: not a reboot to be counted
-        raise
-    context.reporter.metrics.count_reboot()
-    return GoingDown(into)
-
-
-def _wait_for_shutdown(context: Context) -> Settled:
-    until = context.effects.now() + context.settings.reboot.stuck_after
-    return Settled(State.WAITING, "the node is being shut down by somebody else: nothing is begun now", until=until)
-
-
-def _forget_earlier_boot(context: Context) -> None:
-    """What became of a switch of ours before somebody else took over is nothing to be judged later."""
-    record = load_record(context.paths)
-    if record.attempt is not None and record.attempt.boot_id != read_host(context.paths).boot_id:
-        _remember(context, replace(record, attempt=None))
 
 
 def allow_retry(context: Context) -> None:
@@ -261,50 +154,25 @@ def allow_retry(context: Context) -> None:
             raise
         set_record_aside(context.effects, context.paths)
         record = Record()
-    _remember(context, release_brake(record))
+    remember(context, release_brake(record))
 
 
-def _opened(context: Context, change: Change) -> AbstractContextManager[tuple[int, ...]]:
-    """Fresh descriptors of what is installed, compared with what was verified."""
-    if not change.assembly.install:
-        return nullcontext(())
-    return open_packages(context.effects, context.paths, change.target.image_digest, change.assembly.install)
+def _tidy(context: Context, situation: Situation) -> None:
+    """What nothing needs any more: images, copies a worker left, an attempt of this boot that leads nowhere."""
+    prune(context.effects, context.paths, digests_in_use(situation))
+    drop_repositories(context.effects, context.paths)
+    if situation.record.attempt is not None and situation.deployments.staged is None:
+        remember(context, replace(situation.record, attempt=None))
 
 
-def _is_rebooting(record: Record, plan: Change | Reboot) -> bool:
-    """Whether this very reboot was counted already, by a try in this boot that did not get through."""
-    attempt = record.attempt
-    return (
-        isinstance(plan, Reboot)
-        and attempt is not None
-        and (attempt.phase, attempt.deployment_id) == (Phase.REBOOTING, plan.deployment_id)
-    )
+async def _tune(context: Context, host: Host) -> None:
+    """The tuned profile that goes with the kernel that runs, whoever brought it."""
+    profile = context.settings.tuning.tuned_profile
+    await tune(context.effects, context.paths, profile, context.tuning_seen, realtime=host.realtime)
 
 
-def _remember(context: Context, record: Record) -> None:
-    save_record(context.effects, context.paths, record)
-    context.reporter.show_record(record)
-
-
-def _access(context: Context) -> RpmOstreeAccess:
-    def show(progress: Progress) -> None:
-        context.reporter.show_progress(progress.text, progress.percent)
-
-    def count(method: str, outcome: TransactionOutcome, seconds: float) -> None:
-        context.reporter.metrics.count_transaction(TransactionMethod(method), end_of(outcome), seconds)
-
-    return RpmOstreeAccess(context.settings.rpm_ostree, context.effects, show, count)
-
-
-def _digests_in_use(observed: Observation) -> frozenset[str]:
-    return frozenset(found for deployment in observed.deployments.all if (found := deployment.image_digest))
-
-
-def _described(change: Change) -> str:
-    counts = {
-        "to install": len(change.assembly.install),
-        "to uninstall": len(change.assembly.uninstall),
-        "of the base to remove": len(change.assembly.remove),
-        "of the base to restore": len(change.assembly.reset),
-    }
-    return "packages: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+def _forget_earlier_boot(context: Context, host: Host) -> None:
+    """What became of a switch of ours before somebody else took over is nothing to be judged later."""
+    record = load_record(context.paths)
+    if record.attempt is not None and record.attempt.boot_id != host.boot_id:
+        remember(context, replace(record, attempt=None))

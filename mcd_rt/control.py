@@ -162,7 +162,7 @@ async def ask_agent(path: Path, verb: Verb, timeout: float | None) -> Reply:  # 
                 line = await reader.readline()
     match _decoded(line):
         case {"ok": bool() as ok, "text": str() as text}:
-            return Reply(ok, text)
+            return Reply(ok, _sayable(text))
         case _:
             raise AgentError(Code.CONTROL_REFUSED, "the agent went away without an answer", "`mcd-rt status`")
 
@@ -184,7 +184,8 @@ async def follow_agent(path: Path) -> AsyncIterator[bytes]:
                 case {"ok": True}:
                     raise AgentError(Code.AGENT_NOT_RUNNING, "the agent has stopped", hint)
                 case {"ok": False, "text": str() as text}:
-                    raise AgentError(Code.CONTROL_REFUSED, f"the agent does not take it: {text}", "try again later")
+                    why = f"the agent does not take it: {_sayable(text)}"
+                    raise AgentError(Code.CONTROL_REFUSED, why, "try again later")
                 case None:
                     gone = "the agent went away without a word, or did not wait for a reader this slow"
                     raise AgentError(Code.AGENT_NOT_RUNNING, gone, hint)
@@ -251,6 +252,11 @@ async def _serve_one(
 
 def _encoded(reply: Reply) -> bytes:
     return json.dumps({"ok": reply.ok, "text": reply.text}).encode() + b"\n"
+
+
+def _sayable(text: str) -> str:
+    """The text without halves of characters, which JSON can have and no terminal can be told."""
+    return text.encode(errors="replace").decode()
 
 
 def _decoded(line: bytes) -> object:

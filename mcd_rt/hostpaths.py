@@ -25,6 +25,16 @@ class HostPaths:
         return self.below("/var/lib/mcd-rt/record.json")
 
     @property
+    def tuned(self) -> Path:
+        """Which tuned profile was there before ours."""
+        return self.below("/var/lib/mcd-rt/tuned.json")
+
+    @property
+    def firstboot_done(self) -> Path:
+        """There once the change before the first workload is over, whatever came of it."""
+        return self.below("/var/lib/mcd-rt/firstboot-done")
+
+    @property
     def cache(self) -> Path:
         """Fetched packages, a directory for each image."""
         return self.below("/var/cache/mcd-rt")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mcd_rt.act.tune import TuningSeen
 from mcd_rt.dbus.rpmostree import open_rpm_ostree
 from mcd_rt.desired.machineconfig import Absent
 from mcd_rt.desired.sources import ConfigSeen, NodeConfig, recall_node_config
@@ -16,8 +17,9 @@ from mcd_rt.model.state import State
 from mcd_rt.observed.host import read_host
 from mcd_rt.observed.mcd import find_mcd
 from mcd_rt.observed.recollection import Recollection, deployments_identity
-from mcd_rt.plan.management import Neighbour, judge_observed, reason_to_observe
+from mcd_rt.plan.management import judge_observed, reason_to_observe
 from mcd_rt.plan.outcome import Settled
+from mcd_rt.plan.situation import Neighbour
 from mcd_rt.record import load_record
 from mcd_rt.report.reporter import Reporter
 
@@ -26,7 +28,8 @@ from mcd_rt.report.reporter import Reporter
 class Context:
     """What a pass works with; ``may_reboot`` is false for ``apply --no-reboot``.
 
-    ``seen`` and ``config_seen`` are what the pass before saw, so that what has not changed is not asked again.
+    ``seen``, ``config_seen`` and ``tuning_seen`` are what the pass before saw, so that what has not changed is not
+    asked again.
     """
 
     paths: HostPaths
@@ -36,6 +39,7 @@ class Context:
     may_reboot: bool = True
     seen: Recollection = field(default_factory=Recollection)
     config_seen: ConfigSeen = field(default_factory=ConfigSeen)
+    tuning_seen: TuningSeen = field(default_factory=TuningSeen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
-from mcd_rt.model.plan import Target
-from mcd_rt.model.record import Attempt, Phase, Record, Tries, Verified
+from mcd_rt.model.plan import OwnArguments, Target
+from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Tries, Verified
 
 VERSION = 1
 
@@ -83,6 +83,8 @@ def _document(record: Record) -> dict[str, object]:
             "started": attempt.started,
             "deployment_id": attempt.deployment_id,
             "on_staged": attempt.on_staged,
+            "own_arguments": list(attempt.arguments.ours),
+            "gone_arguments": list(attempt.arguments.gone),
         },
         "tries": {tries.target: tries.count for tries in record.tries},
         "reboots": list(record.reboots),
@@ -90,16 +92,20 @@ def _document(record: Record) -> dict[str, object]:
         and {"target": _target_document(verified.target), "started": verified.started, "at": verified.at},
         "failure": failure and {"code": failure.code.value, "message": failure.message, "hint": failure.hint},
         "foreign_removals": list(record.foreign_removals),
+        "kernel_arguments": list(record.kernel_arguments),
+        "given_up": record.given_up,
+        "resolved": {resolved.reference: resolved.digest for resolved in record.resolved},
     }
 
 
 def _target_document(target: Target) -> dict[str, object]:
     return {
         "kernel_type": target.kernel_type.value,
-        "base_checksum": target.base_checksum,
+        "base": target.base,
         "image_digest": target.image_digest,
         "packages": [str(package) for package in target.packages],
         "kernel_release": target.kernel_release,
+        "kernel_arguments": list(target.kernel_arguments),
     }
 
 
@@ -107,6 +113,7 @@ def _record(document: Json) -> Record:
     if _get(document, "version", 0) != VERSION:
         raise ValueError(f"its version is {document['version']}")
     tries = _get(document, "tries", dict[str, object]())
+    resolved = _get(document, "resolved", dict[str, object]())
     return Record(
         attempt=_optional(document, "attempt", _attempt),
         tries=tuple(Tries(target, _get(tries, target, 0)) for target in tries),
@@ -114,6 +121,9 @@ def _record(document: Json) -> Record:
         verified=_optional(document, "verified", _verified),
         failure=_optional(document, "failure", _failure),
         foreign_removals=_strings(document, "foreign_removals"),
+        kernel_arguments=_strings(document, "kernel_arguments"),
+        given_up=_get(document, "given_up", ""),
+        resolved=tuple(Resolved(reference, _get(resolved, reference, "")) for reference in resolved),
     )
 
 
@@ -134,16 +144,18 @@ def _attempt(document: Json) -> Attempt:
         started=_number(document["started"]),
         deployment_id=_get(document, "deployment_id", ""),
         on_staged=_get(document, "on_staged", default=False),
+        arguments=OwnArguments(_strings(document, "own_arguments"), _strings(document, "gone_arguments")),
     )
 
 
 def _target(document: Json) -> Target:
     return Target(
         kernel_type=KernelType(_get(document, "kernel_type", "")),
-        base_checksum=_get(document, "base_checksum", ""),
+        base=_get(document, "base", ""),
         image_digest=_get(document, "image_digest", ""),
         packages=tuple(Nevra.parse(text) for text in _strings(document, "packages")),
         kernel_release=_get(document, "kernel_release", ""),
+        kernel_arguments=_strings(document, "kernel_arguments"),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_type_hints
 
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.kernelargs import is_one_argument
 from mcd_rt.model.listen import parse_listen
 from mcd_rt.model.settings import Settings
 
@@ -26,6 +27,8 @@ _Rule: TypeAlias = tuple[Callable[[Any], bool], str]  # what holds of a value, a
 _TRUST = ("require", "digest-only")
 _WORKERS = ("auto", "socket", "child")
 _MANAGE = ("auto", "observe", "manage")
+_OS_MANAGE = ("kernel-only", "image")
+_FIPS = ("allow", "refuse")
 _STRATEGIES = ("immediate", "never")
 _LONGEST = 1e9  # seconds, some thirty years: a delay that every timer can take
 
@@ -58,6 +61,16 @@ _RANGES: Mapping[str, _Rule] = {
         "at least one path, all of them absolute",
     ),
     "agent.manage": (lambda value: value in _MANAGE, f"one of {', '.join(_MANAGE)}"),
+    "os.manage": (lambda value: value in _OS_MANAGE, f"one of {', '.join(_OS_MANAGE)}"),
+    "policy.fips": (lambda value: value in _FIPS, f"one of {', '.join(_FIPS)}"),
+    "tuning.kernel_arguments": (
+        lambda value: all(is_one_argument(item) for item in value),
+        "one kernel argument in each text, quoted where it has spaces",
+    ),
+    "tuning.tuned_profile": (
+        lambda value: all(word.isprintable() for word in value.split(" ")),
+        'the name of a profile, or "" for none',
+    ),
     "metrics.listen": (
         _is_listen,
         'an IP address and a port such as "127.0.0.1:8654", "unix:/path", or "" for no server',

@@ -26,21 +26,42 @@ class Effect:
 class EffectsDouble:
     """An implementation of ``Effects`` around another one; ``attempted`` is what was asked of it, in order.
 
-    Faults strike before their effect happens, so killing at n+1 is killing after n. Clock and chance are
-    passed through and not counted.
+    Faults strike before their effect happens, so killing at n+1 is killing after n; a bus call may also fail after
+    it was made, which is an answer that got lost. Clock and chance are passed through and not counted.
     """
 
-    def __init__(self, real: Effects | None = None) -> None:
+    def __init__(
+        self, real: Effects | None = None, on_attempt: Callable[[Effect], None] = lambda _effect: None
+    ) -> None:
         self._real: Effects = HostEffects() if real is None else real
         self._faults: dict[tuple[str, int], BaseException] = {}
         self._kill_at: int | None = None
+        self._any: dict[int, BaseException] = {}
+        self._lost: dict[int, BaseException] = {}
+        self._all: dict[tuple[str, str], BaseException] = {}
         self._paths: dict[int, Path] = {}
         self._counts: dict[str, int] = {}
+        self._on_attempt = on_attempt
         self.attempted: list[Effect] = []
 
     def fail(self, kind: str, error: BaseException, *, nth: int = 1) -> None:
         """The nth effect of this kind (from 1) raises ``error``."""
         self._faults[kind, nth] = error
+
+    def fail_any(self, nth: int, error: BaseException) -> None:
+        """The nth effect of any kind (from 1) raises ``error``."""
+        self._any[nth] = error
+
+    def fail_all(self, effect: Effect, error: BaseException) -> None:
+        """Every effect equal to this one raises ``error``."""
+        self._all[effect.kind, effect.subject] = error
+
+    def lose_answer(self, nth: int, error: BaseException) -> None:
+        """The nth effect of any kind (from 1), which is a bus call, is made and raises ``error`` all the same.
+
+        With ``Killed`` it is the last one.
+        """
+        self._lost[nth] = error
 
     def kill(self, nth: int) -> None:
         """The nth effect of any kind (from 1) and all that follow raise ``Killed``."""
@@ -90,7 +111,13 @@ class EffectsDouble:
 
     async def mutate(self, label: str, call: Callable[[], Awaitable[T]]) -> T:
         self._strike("mutate", label)
-        return await self._real.mutate(label, call)
+        lost = self._lost.get(len(self.attempted))
+        made = await self._real.mutate(label, call)
+        if isinstance(lost, Killed):
+            self._kill_at = 0
+        if lost is not None:
+            raise lost
+        return made
 
     def now(self) -> float:
         return self._real.now()
@@ -101,11 +128,20 @@ class EffectsDouble:
     def chance(self) -> float:
         return self._real.chance()
 
+    def sync_filesystem(self, path: Path) -> None:
+        self._strike("sync_filesystem", path)
+        self._real.sync_filesystem(path)
+
     def _strike(self, kind: str, subject: os.PathLike[str] | str) -> None:
+        self._on_attempt(Effect(kind, str(subject)))
         self.attempted.append(Effect(kind, str(subject)))
         if self._kill_at is not None and len(self.attempted) >= self._kill_at:
             raise Killed(f"killed before {self.attempted[-1]}")
         self._counts[kind] = self._counts.get(kind, 0) + 1
-        error = self._faults.get((kind, self._counts[kind]))
+        error = (
+            self._faults.get((kind, self._counts[kind]))
+            or self._any.get(len(self.attempted))
+            or self._all.get((kind, str(subject)))
+        )
         if error is not None:
             raise error

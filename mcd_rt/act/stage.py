@@ -1,10 +1,10 @@
-"""Stage one assembly, locked, and read back what was made of it.
+"""Stage one step of a change, locked, and read back what was made of it.
 
 "Success" is what the deployments say, not what the transaction said: rpm-ostree reports "No change." as
 success, and an outcome that was not heard may have been one (``reference/rpm-ostree-dbus.md`` 2 and 3).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import assert_never
@@ -13,8 +13,8 @@ from mcd_rt.dbus.rpmostree import RpmOstree, open_rpm_ostree
 from mcd_rt.dbus.transaction import Done, Failed, Foreign, Lost, NotStarted, Outcome, Progress
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
-from mcd_rt.model.deployment import Deployment
-from mcd_rt.model.plan import Change
+from mcd_rt.model.deployment import Deployment, Deployments
+from mcd_rt.model.plan import ArgumentsChange, Assembly, Change, Step
 from mcd_rt.model.settings import RpmOstreeSettings
 from mcd_rt.plan.layering import shape_of
 
@@ -46,11 +46,23 @@ class RpmOstreeAccess:
         return open_rpm_ostree(self.settings, self.effects, self.on_end)
 
 
-async def stage_change(access: RpmOstreeAccess, change: Change, descriptors: Sequence[int]) -> Deployment:
-    """Run the assembly and return the staged deployment, which is as planned and locked.
+@dataclass(frozen=True, slots=True)
+class Handles:
+    """Open files for a step, which stay the caller's.
 
-    ``descriptors`` are open files of ``change.assembly.install``, in order, and stay the caller's.
-    Raises ``AgentError``: ``transaction-*``, ``staged-mismatch``, ``rpm-ostree-*``, ``bus-unavailable``.
+    ``packages`` are those of ``Assembly.install``, in order; ``repository`` is the directory of the ostree repository
+    that a rebase takes its commit from.
+    """
+
+    packages: tuple[int, ...] = ()
+    repository: int | None = None
+
+
+async def stage_step(access: RpmOstreeAccess, change: Change, handles: Handles) -> Deployment:
+    """Run the first step of a change and return the staged deployment, which is as planned and locked.
+
+    Raises ``AgentError``: ``transaction-*``, ``staged-mismatch``, ``layering-locked``, ``rpm-ostree-*``,
+    ``bus-unavailable``.
     """
     async with access.open() as client:
         await client.wait_until_idle(access.settings.transaction_timeout)
@@ -58,12 +70,22 @@ async def stage_change(access: RpmOstreeAccess, change: Change, descriptors: Seq
         if before.id != change.merge_id:
             reason = f"another client staged {before.id} while this change was prepared"
             raise AgentError(Code.TRANSACTION_FOREIGN, reason, "the change is planned again")
-        outcome = await client.update_deployment(change.assembly, descriptors, access.on_progress)
+        outcome = await _run(client, access, change.steps[0], handles)
     _raise_unless_heard(outcome)
     async with access.open() as client:
         await client.wait_until_idle(access.settings.transaction_timeout)
         await client.reload()
         return await _read_back(client, change, outcome)
+
+
+async def _run(client: RpmOstree, access: RpmOstreeAccess, step: Step, handles: Handles) -> Outcome:
+    match step:
+        case Assembly():
+            return await client.update_deployment(step, handles.packages, access.on_progress, handles.repository)
+        case ArgumentsChange():
+            return await client.change_kernel_arguments(step, access.on_progress)
+        case _:
+            assert_never(step)
 
 
 async def discard_staged(access: RpmOstreeAccess, deployment_id: str) -> None:
@@ -88,6 +110,12 @@ def _raise_unless_heard(outcome: Outcome) -> None:
     match outcome:
         case Done() | Lost():
             return
+        case Failed(text) if "LockLayering" in text:
+            raise AgentError(
+                Code.LAYERING_LOCKED,
+                f"rpm-ostree: {text}",
+                "put the kernel into the image, or allow layering in /etc/rpm-ostreed.conf",
+            )
         case Failed(text):
             raise AgentError(
                 Code.TRANSACTION_FAILED,
@@ -111,8 +139,10 @@ def _raise_unless_heard(outcome: Outcome) -> None:
 
 
 async def _read_back(client: RpmOstree, change: Change, outcome: Outcome) -> Deployment:
-    merge = (await client.deployments()).merge
-    if merge.staged and merge.locked and shape_of(merge) == change.shape:
+    deployments = await client.deployments()
+    merge = deployments.merge
+    difference = _difference(deployments, change)
+    if not difference:
         return merge
     if isinstance(outcome, Lost) and not merge.staged:
         raise AgentError(
@@ -120,17 +150,24 @@ async def _read_back(client: RpmOstree, change: Change, outcome: Outcome) -> Dep
             f"the transaction's end was not heard ({outcome.reason}) and nothing is staged",
             "`journalctl -u rpm-ostreed` has more",
         )
-    made = merge.id if merge.staged and merge.id != change.merge_id else ""
-    raise StagedMismatch(f"rpm-ostree finished, but {_difference(merge, change)}", made)
+    ours = merge.staged and merge.id != change.merge_id and (merge.locked or shape_of(merge) == change.shape)
+    made = merge.id if ours else ""  # unlocked and not as planned: another client staged it since
+    raise StagedMismatch(f"rpm-ostree finished, but {difference}", made)
 
 
-def _difference(merge: Deployment, change: Change) -> str:
-    if not merge.staged:
-        return "nothing is staged"
+def _difference(deployments: Deployments, change: Change) -> str:
+    """What is not as planned; nothing where everything is."""
+    merge = deployments.merge
+    if not merge.staged or merge.id == change.merge_id:
+        return "nothing is staged" if not merge.staged else f"{merge.id} is staged as before"
     if not merge.locked:
         return f"{merge.id} is not locked"
     shape, planned = shape_of(merge), change.shape
     missing = set(planned.local) - set(shape.local)
     if missing:
         return f"{merge.id} lacks {', '.join(sorted(map(str, missing)))}"
-    return f"{merge.id} is not the deployment that was planned: {shape}"
+    if shape != planned:
+        return f"{merge.id} is not the deployment that was planned: {shape}"
+    if deployments.kernel_arguments != change.kernel_arguments:
+        return f"{merge.id} has the kernel arguments {' '.join(deployments.kernel_arguments)}"
+    return ""

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 
 from mcd_rt import __version__
 from mcd_rt.errors import AgentError, Failure
@@ -50,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"mcd-rt {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for verb in [words[0]] if words and words[0] in _VERBS else _VERBS:
-        import_module(f"mcd_rt.cli.{verb.replace('-', '_')}").add_parser(verbs)
+        module = f"mcd_rt.cli.{verb.replace('-', '_')}"
+        if find_spec(module) is not None:  # the verbs of the simulator are a package of their own on hosts
+            import_module(module).add_parser(verbs)
     try:
         parsed = parser.parse_args(words)
     except SystemExit as stop:

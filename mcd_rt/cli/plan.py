@@ -8,24 +8,29 @@ from typing import assert_never
 
 from mcd_rt.agent import plan_step
 from mcd_rt.cli.context import make_context
-from mcd_rt.content.cache import load
 from mcd_rt.errors import Failure
-from mcd_rt.model.content import Content
 from mcd_rt.model.plan import (
+    ArgumentsChange,
+    Assembly,
     Change,
     Discard,
     Held,
     Ignored,
+    Needs,
     NeedsBase,
     NeedsContent,
+    NeedsDigest,
+    NeedsOs,
     Plan,
     Reboot,
     Refused,
     Steady,
+    Step,
     Waiting,
 )
 from mcd_rt.observation import Context, observe
 from mcd_rt.plan.outcome import Settled
+from mcd_rt.supply import recall
 
 SOMETHING_TO_DO = 2
 
@@ -77,10 +82,8 @@ async def _explain(context: Context) -> Explanation:
         line = f"first: check what became of the switch to {attempt.target.kernel_type} in this boot"
         return Explanation("verify", (line,), to_do=True)
 
-    async def bring(need: NeedsContent) -> Content | None:
-        return load(context.paths, need.image.digest, need.names, context.settings.content.trust)
-
-    return explain(await plan_step(context, observed, bring))
+    plan, _ = await plan_step(context, observed, recall)
+    return explain(plan)
 
 
 def explain(plan: Plan) -> Explanation:
@@ -91,11 +94,9 @@ def explain(plan: Plan) -> Explanation:
         case Waiting(reason) | Ignored(reason) | Refused(reason) | Held(reason):
             kind = type(plan).__name__.lower()
             return Explanation(kind, (f"nothing is done: {reason.code}: {reason.message}",), failure=reason)
-        case NeedsContent(image, names):
-            line = f"fetch {', '.join(names)} (as far as they are there) from {image}, then decide"
-            return Explanation("fetch", (line,), to_do=True)
-        case NeedsBase(checksum):
-            return Explanation("observe", (f"look at the packages of {checksum}, then decide",), to_do=True)
+        case NeedsBase() | NeedsContent() | NeedsDigest() | NeedsOs():
+            kind = "observe" if isinstance(plan, NeedsBase) else "fetch"
+            return Explanation(kind, (f"{_asked(plan)}, then decide",), to_do=True)
         case Change():
             return _change(plan)
         case Reboot(deployment_id, target=target):
@@ -107,19 +108,56 @@ def explain(plan: Plan) -> Explanation:
             assert_never(plan)
 
 
+def _asked(need: Needs) -> str:
+    match need:
+        case NeedsBase(checksum):
+            return f"look at the packages of {checksum}"
+        case NeedsContent(image, names):
+            return f"fetch {', '.join(names)} (as far as they are there) from {image}"
+        case NeedsDigest(image):
+            return f"ask which image {image} is, and keep to that"
+        case NeedsOs(image):
+            return f"look which OS {image} is"
+        case _:
+            assert_never(need)
+
+
 def _change(plan: Change) -> Explanation:
-    changes = {
-        "install": tuple(str(package.nevra) for package in plan.assembly.install),
-        "uninstall": plan.assembly.uninstall,
-        "remove from the base": plan.assembly.remove,
-        "restore in the base": plan.assembly.reset,
-        "keep as it is": plan.kept,
-    }
-    lines = [f"switch to {plan.target.kernel_type}: one assembly, one reboot"]
+    changes: dict[str, tuple[str, ...]] = {}
+    for step in plan.steps:
+        changes |= _changes(step)
+    changes["keep as it is"] = plan.kept
+    swaps = sum(isinstance(step, Assembly) for step in plan.steps)
+    edits = len(plan.steps) - swaps
+    shape = plan.shape  # in both orders the one that the arguments are changed on
+    again = edits > 0 and bool(shape.local or shape.requested or shape.removals or shape.replacements)
+    parts = [("one assembly", "two assemblies")[swaps + again - 1]] if swaps or again else []
+    parts += ["one change of kernel arguments"] if edits else []
+    lines = [f"switch to {plan.target.kernel_type}: {', '.join(parts)}, one reboot"]
     lines += [f"  {what}: {', '.join(names)}" for what, names in changes.items() if names]
     if plan.on_staged:
         lines.append(f"  built upon {plan.merge_id}, which another client has staged")
-    return Explanation("change", tuple(lines), to_do=True, transactions=2, reboots=1, changes=changes)
+    if again:
+        lines.append("  packages are layered, so that the change of kernel arguments is an assembly of its own")
+    if len(plan.steps) > 1:
+        lines.append("  nothing of it can be booted before all of it is staged")
+    return Explanation("change", tuple(lines), to_do=True, transactions=len(plan.steps) + 1, reboots=1, changes=changes)
+
+
+def _changes(step: Step) -> dict[str, tuple[str, ...]]:
+    match step:
+        case Assembly(rebase=rebase):
+            return {
+                "bring the OS": (f"{rebase.image} (as {rebase.refspec})",) if rebase is not None else (),
+                "install": tuple(str(package.nevra) for package in step.install),
+                "uninstall": step.uninstall,
+                "remove from the base": step.remove,
+                "restore in the base": step.reset,
+            }
+        case ArgumentsChange(add=add, remove=remove):
+            return {"add kernel arguments": add, "take back kernel arguments": remove}
+        case _:
+            assert_never(step)
 
 
 def _document(explanation: Explanation) -> dict[str, object]:
@@ -133,5 +171,11 @@ def _document(explanation: Explanation) -> dict[str, object]:
         "hint": failure.hint if failure else None,
         "transactions": explanation.transactions,
         "reboots": explanation.reboots,
-        "changes": {key.partition(" ")[0]: list(names) for key, names in explanation.changes.items()},
+        "changes": {_key(words): list(names) for words, names in explanation.changes.items()},
     }
+
+
+def _key(words: str) -> str:
+    """``install`` ... ``keep`` for packages, ``add_arguments`` and ``take_arguments`` for what has the same verbs."""
+    verb, _, rest = words.partition(" ")
+    return f"{verb}_arguments" if rest.endswith("arguments") else verb

@@ -13,6 +13,7 @@ from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
 from mcd_rt.model.plan import Target
 from mcd_rt.model.record import Phase, Record
+from mcd_rt.observed.booted import booted_deployment
 from mcd_rt.observed.host import read_host
 from mcd_rt.plan.verification import judge_running
 from mcd_rt.record import load_record
@@ -36,6 +37,12 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "config. Exit code 0: it is the right one, or none is asked for; 1: it is not. Made for health checks"
         " such as greenboot.",
     )
+    parser.add_argument(
+        "--boot",
+        action="store_true",
+        help="judge only the switch that this boot was meant to complete, and only where its deployment is what booted:"
+        " no config, a fall-back, or anything that cannot be known is right",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -44,9 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the judgement."""
     context = make_context(silent=True)
     host = read_host(context.paths)
-    judgement = _judge(
-        host, load_record(context.paths), lambda: read_desired(context.paths, context.settings.node_config)
-    )
+    record = load_record(context.paths)
+    if arguments.boot:
+        judgement = _judge_boot(host, record, booted_deployment(context.paths, host.kernel_arguments))
+    else:
+        judgement = _judge(host, record, lambda: read_desired(context.paths, context.settings.node_config))
     failure = judgement.failure
     if arguments.json:
         document = {
@@ -78,6 +87,17 @@ def _judge(host: Host, record: Record, read_config: Callable[[], Desired | Absen
         return Judgement("", f"nothing: {desired.reason}")
     wanted = Target(desired.kernel_type, "", "", (), "")
     return Judgement(desired.kernel_type.value, desired.name, judge_running(wanted, host))
+
+
+def _judge_boot(host: Host, record: Record, booted: str) -> Judgement:
+    """For whoever falls back to another deployment if this one is wrong: what another one runs is not its fault."""
+    target, attempt = _boot_target(host, record), record.attempt
+    if not host.supported or target is None or attempt is None:
+        return Judgement("", "nothing: this boot was not to complete a switch")
+    if booted != attempt.deployment_id:
+        what = booted or "a deployment that cannot be seen"
+        return Judgement("", f"nothing: {what} was booted, not the {attempt.deployment_id} of the switch")
+    return Judgement(target.kernel_type.value, "the switch recorded", judge_running(target, host))
 
 
 def _boot_target(host: Host, record: Record) -> Target | None:

@@ -16,6 +16,7 @@ from mcd_rt.errors import AgentError, Code
 
 MAX_MEMBERS = 2_000_000
 MAX_EXTENSION = 1 << 20
+MAX_PATH = 4096  # Linux: PATH_MAX; what is longer no host unpacks
 
 _BLOCK = 512
 _GNU_MAGIC = b"ustar  \0"
@@ -161,6 +162,8 @@ def _member(header: tarfile.TarInfo, extension: _Extension, name: str) -> Member
 
 
 def _clean_path(raw: str, name: str) -> str:
+    if len(raw) > MAX_PATH:
+        raise _too_large(name, f"has a member with a path of {len(raw)} characters: {printable(raw, 256)!r}")
     parts = [part for part in raw.split("/") if part not in ("", ".")]
     if raw.startswith("/") or ".." in parts or "\0" in raw:
         raise AgentError(

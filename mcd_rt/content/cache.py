@@ -2,11 +2,10 @@
 
 ``/var/cache/mcd-rt/<hex of the image's digest>/`` holds ``0.rpm``, ``1.rpm`` ... and ``content.json``. Files
 are named by the agent, never by what is in the image. An entry without a manifest, with a damaged one or
-with anything missing is no entry.
+with anything missing is no entry, nor is one whose packages were judged by other keys than are trusted now.
 """
 
 import hashlib
-import json
 import os
 import re
 import stat
@@ -14,22 +13,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from mcd_rt.content import fields
-from mcd_rt.content.fields import JsonObject
+from mcd_rt.content.entry import Entry, decode_entry, encode_entry
+from mcd_rt.content.keys import read_identity
 from mcd_rt.effects import Effects, write_durably
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
-from mcd_rt.model.content import Content, Judge, Package, Way
-from mcd_rt.model.nevra import Nevra
+from mcd_rt.model.content import Content, Judge, Package
+from mcd_rt.model.settings import ContentSettings
 
-VERSION = 2
+OS = "os"  # the directory beside the packages for what is known and kept of the OS in images: osentry.py
 
 _PIECE = 256 * 1024
 _MAX_MANIFEST = 8 << 20
 _ENTRY = re.compile(r"[0-9a-f]{64}")
-_FILE = re.compile(r"[0-9]{1,4}\.rpm")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_NUMBER = (1 << 63) - 1
+_KEYS = ContentSettings().keys
 
 
 def entry_of(paths: HostPaths, digest: str) -> Path:
@@ -40,24 +37,41 @@ def entry_of(paths: HostPaths, digest: str) -> Path:
     return paths.cache / name
 
 
-def load(paths: HostPaths, digest: str, names: tuple[str, ...], trust: str = "require") -> Content | None:
+def load(
+    paths: HostPaths,
+    digest: str,
+    names: tuple[str, ...],
+    trust: str = "require",
+    keys: Sequence[str] = _KEYS,
+) -> Content | None:
     """What was fetched from this image for exactly these names, or nothing.
 
-    Packages whose signatures nobody judged are nothing, unless ``trust`` is ``digest-only``. Files are looked at,
-    not read: ``open_packages`` compares them with their digests.
+    Packages whose signatures nobody judged, or others than the ``keys`` (as ``content.keys`` names them) that are
+    there now, are nothing, unless ``trust`` is ``digest-only``. Only keys are read, and only for an entry that has
+    packages; files are looked at: ``open_packages`` compares them with their digests.
     """
-    entry = entry_of(paths, digest)
+    directory = entry_of(paths, digest)
     try:
-        data = _read_manifest(entry / "content.json")
-        content, fetched_for = _content(fields.parse_object(data))
-        sizes = [_size(entry / package.file) for package in content.packages]
+        entry = decode_entry(_read_manifest(directory / "content.json"))
+        sizes = [_size(directory / package.file) for package in entry.content.packages]
     except (OSError, ValueError):  # whatever is wrong with it, it is fetched again, and that says what is wrong
         return None
-    if content.digest != digest or set(fetched_for) != set(names) or sizes != [p.size for p in content.packages]:
+    content = entry.content
+    if content.digest != digest or set(entry.names) != set(names) or sizes != [p.size for p in content.packages]:
         return None
-    if trust == "require" and content.packages and content.trusted_by is Judge.NOBODY:
+    if trust == "require" and content.packages and not _is_judged(paths, entry, keys):
         return None
     return content
+
+
+def _is_judged(paths: HostPaths, entry: Entry, keys: Sequence[str]) -> bool:
+    """Whether the packages of an entry were judged by the keys that are there now."""
+    if entry.content.trusted_by is Judge.NOBODY:
+        return False
+    try:
+        return entry.keys == read_identity(paths, keys)
+    except AgentError:  # no keys that can be read: to fetch it again says so
+        return False
 
 
 def create(effects: Effects, paths: HostPaths, digest: str) -> Path:
@@ -68,35 +82,35 @@ def create(effects: Effects, paths: HostPaths, digest: str) -> Path:
     return entry
 
 
-def store(effects: Effects, paths: HostPaths, content: Content, names: tuple[str, ...]) -> None:
-    """Make an entry of files that are already written and durable; raises ``AgentError`` (``write-failed``)."""
-    manifest = {
-        "version": VERSION,
-        "digest": content.digest,
-        "names": sorted(names),
-        "trusted_by": content.trusted_by,
-        "way": content.way,
-        "way_reason": content.way_reason,
-        "packages": [_package_fields(package) for package in content.packages],
-    }
-    entry = entry_of(paths, content.digest)
-    with writing(entry):
-        effects.fsync_directory(entry)
-        effects.fsync_directory(entry.parent)
-    write_durably(effects, entry / "content.json", json.dumps(manifest, indent=1).encode() + b"\n")
+def store(effects: Effects, paths: HostPaths, content: Content, names: tuple[str, ...], keys: str = "") -> None:
+    """Make an entry of files that are already written and durable; raises ``AgentError`` (``write-failed``).
+
+    ``keys`` is the identity of those that judged, empty where none did.
+    """
+    directory = entry_of(paths, content.digest)
+    with writing(directory):
+        effects.fsync_directory(directory)
+        effects.fsync_directory(directory.parent)
+    write_durably(effects, directory / "content.json", encode_entry(Entry(content, names, keys)))
 
 
 def remove(effects: Effects, paths: HostPaths, digest: str) -> None:
     """Remove an entry and whatever else has its name; raises ``AgentError`` (``write-failed``)."""
     entry = entry_of(paths, digest)
     with writing(entry):
-        _remove(effects, entry)
+        remove_tree(effects, entry)
 
 
 def discard(effects: Effects, paths: HostPaths, digest: str) -> None:
     """Remove an entry because of a failure, which is the one to report: ``load`` does not believe what is left."""
     with suppress(AgentError):
         remove(effects, paths, digest)
+
+
+def remove_leftover(effects: Effects, path: Path) -> None:
+    """Remove what a failure left, which is the one to report; what stays is not believed."""
+    with suppress(OSError):
+        remove_tree(effects, path)
 
 
 def used_bytes(paths: HostPaths) -> int:
@@ -115,28 +129,31 @@ def make_scratch(effects: Effects, paths: HostPaths) -> Path:
     """An empty directory for a worker's copy of an image; raises ``AgentError`` (``write-failed``)."""
     scratch = paths.cache / "scratch"
     with writing(scratch):
-        _remove(effects, scratch)
+        remove_tree(effects, scratch)
         effects.make_directory(scratch, 0o700)
     return scratch
 
 
 def remove_scratch(effects: Effects, paths: HostPaths) -> None:
     """Remove it, with what a worker that died left in it; a failure to do so hinders nothing."""
+    scratch = paths.cache / "scratch"
     with suppress(OSError):
-        _remove(effects, paths.cache / "scratch")
+        if scratch.is_dir():
+            remove_tree(effects, scratch)
 
 
 def prune(effects: Effects, paths: HostPaths, keep: frozenset[str]) -> None:
-    """Remove the entries of all images but these (by digest); raises ``AgentError`` (``write-failed``).
+    """Remove the entries of all images but these (by digest), and what a worker that died left of a copy.
 
-    What is not named like an entry is not ours and stays.
+    What is not named like an entry is not ours and stays. Raises ``AgentError`` (``write-failed``).
     """
     kept = {entry_of(paths, digest).name for digest in keep}
+    remove_scratch(effects, paths)
     with writing(paths.cache):
-        found = sorted(paths.cache.iterdir()) if paths.cache.is_dir() else []
-        for entry in found:
-            if _ENTRY.fullmatch(entry.name) and entry.name not in kept:
-                _remove(effects, entry)
+        for place in (paths.cache, paths.cache / OS):
+            for entry in sorted(place.iterdir()) if place.is_dir() else []:
+                if _ENTRY.fullmatch(entry.name) and entry.name not in kept:
+                    remove_tree(effects, entry)
 
 
 @contextmanager
@@ -227,63 +244,11 @@ def _open_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def _remove(effects: Effects, path: Path) -> None:
+def remove_tree(effects: Effects, path: Path) -> None:
+    """Remove a file, or a directory with all that is in it; raises ``OSError``."""
     if path.is_dir() and not path.is_symlink():
         for inner in sorted(path.iterdir()):
-            _remove(effects, inner)
+            remove_tree(effects, inner)
         effects.remove_directory(path)
     else:
         effects.remove(path)
-
-
-def _package_fields(package: Package) -> JsonObject:
-    nevra = package.nevra
-    return {
-        "name": nevra.name,
-        "epoch": nevra.epoch,
-        "version": nevra.version,
-        "release": nevra.release,
-        "architecture": nevra.architecture,
-        "file": package.file,
-        "size": package.size,
-        "sha256": package.sha256,
-        "kernel_release": package.kernel_release,
-        "provides": list(package.provides),
-        "requires": list(package.requires),
-    }
-
-
-def _content(manifest: JsonObject) -> tuple[Content, tuple[str, ...]]:
-    if manifest.get("version") != VERSION:
-        raise ValueError(f"version: expected {VERSION}, found {manifest.get('version')!r}")
-    packages = tuple(_package(entry) for entry in fields.mappings(manifest, "packages", most=4096))
-    content = Content(
-        fields.text(manifest, "digest"),
-        packages,
-        Judge(fields.text(manifest, "trusted_by")),
-        Way(fields.text(manifest, "way")),
-        fields.text(manifest, "way_reason"),
-    )
-    return content, fields.texts(manifest, "names", most=64)
-
-
-def _package(entry: JsonObject) -> Package:
-    nevra = Nevra(
-        fields.text(entry, "name"),
-        fields.integer(entry, "epoch", most=(1 << 32) - 1),
-        fields.text(entry, "version"),
-        fields.text(entry, "release"),
-        fields.text(entry, "architecture"),
-    )
-    file, sha256 = fields.text(entry, "file"), fields.text(entry, "sha256")
-    if not _FILE.fullmatch(file) or not _SHA256.fullmatch(sha256):
-        raise ValueError(f"no file of an entry: {file!r} with the digest {sha256!r}")
-    return Package(
-        nevra,
-        file,
-        fields.integer(entry, "size", most=_NUMBER),
-        sha256,
-        fields.text(entry, "kernel_release"),
-        fields.texts(entry, "provides", most=256),
-        fields.texts(entry, "requires", most=256),
-    )

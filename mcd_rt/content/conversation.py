@@ -24,6 +24,9 @@ T = TypeVar("T")
 # Told that its socket is closed, a worker that is sane ends at once.
 _GRACE = 5.0
 
+# Lines are short, and what is read beyond one is copied once more: raw bytes go where they are wanted.
+_ROOM = 16 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -124,6 +127,7 @@ class Conversation:
         self._process = process
         self._idle_timeout = idle_timeout
         self._received = bytearray()
+        self._room = memoryview(bytearray(_ROOM))
         self.over = False  # the worker has said its last word and may end by itself
 
     async def send(self, request: Request) -> None:
@@ -160,20 +164,28 @@ class Conversation:
 
     async def receive_bytes(self, size: int) -> bytes:
         """Exactly ``size`` raw bytes; raises as ``receive``."""
-        while len(self._received) < size:
-            self._received += await self._receive_some()
-        data = bytes(self._received[:size])
+        place = bytearray(size)
+        rest = memoryview(place)
+        early = self._received[:size]
         del self._received[:size]
-        return data
+        rest[: len(early)] = early
+        rest = rest[len(early) :]
+        while rest:
+            rest = rest[await self._receive_into(rest) :]
+        return bytes(place)
 
     async def _receive_some(self) -> bytes:
+        taken = await self._receive_into(self._room)
+        return bytes(self._room[:taken])
+
+    async def _receive_into(self, room: memoryview) -> int:
         loop = asyncio.get_running_loop()
         # A read that need not wait does not yield: a worker that never pauses would stop the agent and its deadlines.
         await asyncio.sleep(0)
-        data = await self._talk(loop.sock_recv(self._connection, frames.CHUNK))
-        if not data:
+        taken = await self._talk(loop.sock_recv_into(self._connection, room))
+        if not taken:
             raise await self._ended()
-        return data
+        return taken
 
     async def _talk(self, exchange: Awaitable[T]) -> T:
         try:

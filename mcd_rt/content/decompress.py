@@ -6,11 +6,13 @@ that ends too early is an error: python-zstandard's own readers take it for the 
 
 import zlib
 from collections.abc import Callable, Iterator
-
-import zstandard
+from typing import TYPE_CHECKING
 
 from mcd_rt.content.blob import Reader
 from mcd_rt.errors import AgentError, Code
+
+if TYPE_CHECKING:
+    import zstandard
 
 PIECE = 256 * 1024
 MAX_UNPACKED = 64 << 30
@@ -54,10 +56,16 @@ class ByteStream:
 
     def skip(self, size: int) -> int:
         """Pass over ``size`` bytes; returns how many there were."""
-        left = size
-        while left and (data := self.read(min(left, PIECE))):
-            left -= len(data)
-        return size - left
+        left = size - len(self._rest)
+        while left > 0:
+            try:
+                self._rest = memoryview(next(self._pieces))
+            except StopIteration:
+                self._rest = memoryview(b"")
+                return size - left
+            left -= len(self._rest)
+        self._rest = self._rest[left or len(self._rest) :]
+        return size
 
 
 def unpacked(source: Reader, taken: Callable[[], int], name: str) -> ByteStream:
@@ -112,6 +120,8 @@ def _gunzip(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def _unzstd(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    import zstandard  # noqa: PLC0415 - most layers are gzip
+
     decoder = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
     frame = decoder.decompressobj()
     for chunk in chunks:
@@ -131,7 +141,7 @@ def _unzstd(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
         raise _damaged(name, "it ends in the middle of its zstd stream")
 
 
-def _zstd_failure(name: str, error: zstandard.ZstdError) -> AgentError:
+def _zstd_failure(name: str, error: "zstandard.ZstdError") -> AgentError:
     if "too much memory" in str(error):  # libzstd's text for its code "window too large"; the code is not passed on
         return _bomb(name, f"its zstd window is larger than {MAX_WINDOW} bytes")
     return _damaged(name, f"its zstd stream is damaged: {error}")

@@ -13,11 +13,14 @@ from mcd_rt.content.archive import MemberData
 from mcd_rt.content.blob import Descriptor, Reader, verified
 from mcd_rt.content.frames import (
     CHUNK,
+    MAX_TOLD,
     ChunkFrame,
+    Extent,
     FetchRequest,
     FileFrame,
     Frame,
     ImageFrame,
+    ImageRequest,
     PackageFrame,
     ProgressFrame,
 )
@@ -60,22 +63,27 @@ class ImageSource(Protocol):
 def deliver(connection: socket.socket, request: FetchRequest) -> None:
     """Send the packages that are asked for, newest layers first, until they are a whole kernel.
 
-    A layer that was begun is read to its end, and was the right one then. Raises ``AgentError``: ``image-*``,
+    Asked for less, only which image it is is said; asked for all, packages of older layers are told, and not sent. A
+    layer that was begun is read to its end, and was the right one then. Raises ``AgentError``: ``image-*``,
     ``package-corrupt``, ``cache-full``, ``worker-failed``.
     """
-    reference = _parsed(request.image)
-    progress = _Progress(connection)
-    with _opened(connection, reference, request, progress) as source:
+    reference = parsed_reference(request.image)
+    progress = Progress(connection)
+    layers = request.extent is not Extent.IDENTITY
+    with opened_image(connection, reference, request, progress, layers=layers) as source:
         image = source.image
         _send(
             connection,
             ImageFrame(image.digest, image.architecture, image.commit, image.version, source.way, source.why),
         )
+        if request.extent is Extent.IDENTITY:
+            return
         progress.begin(sum(layer.size for layer in image.layers))
         sender = _Sender(connection, request)
         shadow = Shadow()
         for blob in reversed(image.layers):
-            if is_complete(sender.sent, request.names, request.architecture):
+            sender.over = is_complete(sender.sent, request.names, request.architecture)
+            if sender.over and request.extent is not Extent.ALL:
                 break
             layer = Layer()
             with source.open_layer(blob) as opened, verified(opened, blob, progress.add) as reader:
@@ -85,7 +93,8 @@ def deliver(connection: socket.socket, request: FetchRequest) -> None:
         progress.end()
 
 
-def _parsed(image: str) -> ImageReference:
+def parsed_reference(image: str) -> ImageReference:
+    """The reference in a request; raises ``AgentError`` (``image-unreadable``)."""
     try:
         return ImageReference.parse(image)
     except ValueError as error:
@@ -95,9 +104,15 @@ def _parsed(image: str) -> ImageReference:
 
 
 @contextmanager
-def _opened(
-    connection: socket.socket, reference: ImageReference, request: FetchRequest, progress: "_Progress"
+def opened_image(
+    connection: socket.socket,
+    reference: ImageReference,
+    request: ImageRequest,
+    progress: "Progress",
+    *,
+    layers: bool = True,
 ) -> Iterator[ImageSource]:
+    """The image of a request, open to be read; ``layers`` says whether any of them will be."""
     if reference.layout:
         yield open_layout(reference, request.architecture, request.max_layers)
         return
@@ -120,12 +135,12 @@ def _opened(
             progress.repeat,
             progress.copied,
         )
-        with open_registry(reference, access) as source:
+        with open_registry(reference, access, layers=layers) as source:
             yield source
 
 
 @contextmanager
-def _lent_secret(connection: socket.socket, request: FetchRequest) -> Iterator[int]:
+def _lent_secret(connection: socket.socket, request: ImageRequest) -> Iterator[int]:
     """A descriptor of what the agent lends: a copy in memory, which can be opened again by its name; -1 for none."""
     if not request.lent:
         yield -1
@@ -143,7 +158,7 @@ def _send(connection: socket.socket, frame: Frame) -> None:
     connection.sendall(frames.encode(frame))
 
 
-class _Progress:
+class Progress:
     """Says how much of the image was read, now and then."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -188,11 +203,16 @@ class _Sender:
         self._connection = connection
         self._request = request
         self.sent: list[PackageFrame] = []
+        self.over = False  # a fetch would not have come so far: the rest is told, not sent
+        self._told = 0
 
     def send_if_wanted(self, path: str, data: MemberData) -> None:
         size = data.left
         found = peek(data.read, path)
         if found.name not in self._request.names:
+            return
+        if self.over:
+            self._tell(describe(found.prefix, path))
             return
         if len(self.sent) >= self._request.max_packages:
             raise _too_large(f"the image has more than {self._request.max_packages} of the packages asked for")
@@ -204,6 +224,12 @@ class _Sender:
             self._send_chunk(found.prefix[start : start + CHUNK])
         while chunk := data.take(CHUNK):
             self._send_chunk(chunk)
+
+    def _tell(self, package: PackageFrame) -> None:
+        self._told += 1
+        if self._told > MAX_TOLD:
+            raise _too_large(f"the older layers of the image have more than {MAX_TOLD} of the packages asked for")
+        _send(self._connection, package)
 
     def _send_chunk(self, chunk: bytes) -> None:
         _send(self._connection, ChunkFrame(len(chunk)))

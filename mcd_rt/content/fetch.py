@@ -4,57 +4,63 @@ The agent parses nothing foreign: it writes bytes into files it names itself and
 they are, and who signed them, it learns from the second worker, which has the open files and nothing else.
 """
 
-import asyncio
 import logging
 import os
 import platform
-import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from mcd_rt.content import cache
-from mcd_rt.content.conversation import Command, Conversation, Listening, Worker, conversation
+from mcd_rt.content.conversation import Conversation, Listening, Worker, conversation
+from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secret_for, within, worker_for
 from mcd_rt.content.frames import (
     DESCRIPTORS_AT_ONCE,
-    MAX_FILES,
     DoneFrame,
+    Extent,
     FetchRequest,
     ImageFrame,
     InspectRequest,
     PackageFrame,
 )
-from mcd_rt.content.keys import find_keys, open_keys
+from mcd_rt.content.keys import digest_of_key, find_keys, identity_of_keys, open_keys
 from mcd_rt.content.receive import Received, Receiver
+from mcd_rt.content.resolve import not_pinned
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Content, Judge, Package, Way
 from mcd_rt.model.image import ImageReference
+from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.settings import ContentSettings
 
-_SERVICE_VARIABLES = ("DBUS_", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_")
-_SECRETS = ("CREDENTIALS_DIRECTORY",)
-_SOCKETS = {"fetch": "/run/mcd-rt-fetch.sock", "inspect": "/run/mcd-rt-inspect.sock"}
 _NO_DIGEST = "sha256:" + "0" * 64
-_PATIENCE = 0.75  # of the idle timeout: a worker says what it waits for before it is taken for dead
 
 _log = logging.getLogger(__name__)
 
 
-T = TypeVar("T")
-
-
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The packages of an image, and what its config says of itself: architecture (as images spell it) and OS."""
+    """The packages of an image, and what its config says of itself: architecture (as images spell it) and OS.
+
+    ``unread`` are packages with the names asked for in layers that a fetch leaves alone; known only if it was asked.
+    """
 
     content: Content
     architecture: str
     commit: str
     version: str
+    unread: tuple[Nevra, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the second worker found: the packages, who judged them, and the identity of the keys for that."""
+
+    packages: tuple[Package, ...] = ()
+    judge: Judge = Judge.NOBODY
+    keys: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ async def fetch_content(
     names: tuple[str, ...],
     on_progress: Callable[[int, int], None],
     *,
-    worker_argv: Sequence[str] = (sys.executable, "-m", "mcd_rt", "worker"),
+    worker_argv: Sequence[str] = WORKER_ARGV,
     architecture: str = "",
 ) -> Content:
     """Fetch the packages with these header names from a pinned image; the cache has them afterwards.
@@ -89,11 +95,7 @@ async def fetch_content(
     As ``fetch_image``, for an image that must be pinned: ``image-not-pinned``.
     """
     if not image.digest:
-        raise AgentError(
-            Code.IMAGE_NOT_PINNED,
-            f"{image} names no digest, so what it is may change under the same name",
-            "write it as name@sha256:...",
-        )
+        raise not_pinned(image)
     fetched = await fetch_image(
         effects,
         settings,
@@ -117,54 +119,44 @@ async def fetch_image(
     on_progress: Callable[[int, int], None],
     *,
     host: HostPaths,
-    worker_argv: Sequence[str] = (sys.executable, "-m", "mcd_rt", "worker"),
+    worker_argv: Sequence[str] = WORKER_ARGV,
     architecture: str = "",
+    extent: Extent = Extent.KERNEL,
 ) -> Fetched:
     """Fetch the packages with these header names into the cache of ``paths``, with the settings of ``host``.
 
     An earlier entry for the image is replaced; an image without any of them is content without packages.
     ``on_progress`` is told bytes read and bytes in all; ``architecture`` (as ``uname -m`` spells it) is this
-    machine's unless given. After a failure the cache has neither an entry nor leftovers for this image.
+    machine's unless given; with ``Extent.ALL`` older layers are read too, only to say what is in them. After a failure
+    the cache has neither an entry nor leftovers for this image.
     Raises ``AgentError``: ``image-*`` and ``package-*`` for what the workers found, ``worker-failed``,
     ``worker-timeout``, ``write-failed``, ``cache-full``, ``cache-corrupt``.
     """
     keys = find_keys(host, settings.keys) if settings.trust == "require" else None
-    fetcher, inspector = (_worker(job, settings, host, worker_argv) for job in _SOCKETS)
+    fetcher, inspector = (worker_for(job, settings, host, worker_argv) for job in ("fetch", "inspect"))
     digest = image.digest or _NO_DIGEST
     cache.remove(effects, paths, digest)
     with ExitStack() as undo:
         undo.callback(cache.discard, effects, paths, digest)
-        with _scratch(effects, paths, image, fetcher) as scratch:
-            request = _request(settings, host, image, names, architecture or platform.machine(), scratch)
-            secret = _secret(request.authfiles) if isinstance(fetcher, Listening) and not image.layout else None
+        with scratch_for(effects, paths, image, fetcher) as scratch:
+            question = Question(image, names, architecture or platform.machine(), extent, scratch)
+            request = request_for(question, settings, host)
+            secret = secret_for(fetcher, image, request)
             job = _Job(effects, settings, fetcher, inspector, request, keys, secret)
             allowance = max(0, settings.max_cache_bytes - cache.used_bytes(paths))
             receiver = Receiver(effects, cache.create(effects, paths, digest), request, on_progress, allowance)
-            packages, judge = await _within(settings.fetch_timeout, _packages(job, receiver))
+            judged = await within(settings.fetch_timeout, _packages(job, receiver))
         said = receiver.image or ImageFrame(digest, "", "", "", Way.LAYOUT, "")
-        content = Content(image.digest or said.digest, packages, judge, said.way, said.why)
+        content = Content(image.digest or said.digest, judged.packages, judged.judge, said.way, said.why)
         if image.digest:  # what a tag meant is nothing to come back to
-            cache.store(effects, paths, content, names)
+            cache.store(effects, paths, content, names, judged.keys)
             undo.pop_all()
-    _log.info("%s was read by way of %s (%s); signatures judged by %s", image, said.way, said.why, judge)
-    return Fetched(content, said.architecture, said.commit, said.version)
-
-
-def _worker(job: str, settings: ContentSettings, host: HostPaths, argv: Sequence[str]) -> Worker:
-    path = host.below(_SOCKETS[job])
-    if settings.worker == "socket" or (settings.worker == "auto" and path.is_socket()):
-        return Listening(path)
-    return Command(tuple(argv), _environment(secrets=job == "fetch"))
-
-
-def _environment(*, secrets: bool) -> dict[str, str]:
-    """The agent's own without what connects it to its services; credentials only for who needs them."""
-    hidden = _SERVICE_VARIABLES if secrets else _SERVICE_VARIABLES + _SECRETS
-    return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
+    _log.info("%s was read by way of %s (%s); signatures judged by %s", image, said.way, said.why, judged.judge)
+    return Fetched(content, said.architecture, said.commit, said.version, tuple(receiver.told))
 
 
 @contextmanager
-def _scratch(effects: Effects, paths: HostPaths, image: ImageReference, worker: Worker) -> Iterator[str]:
+def scratch_for(effects: Effects, paths: HostPaths, image: ImageReference, worker: Worker) -> Iterator[str]:
     """Where a worker may put a copy: a child beside the cache, a unit into its own ``/var/tmp``."""
     if image.layout or isinstance(worker, Listening):
         yield "/var/tmp"  # noqa: S108 - private to the unit
@@ -176,87 +168,21 @@ def _scratch(effects: Effects, paths: HostPaths, image: ImageReference, worker: 
         cache.remove_scratch(effects, paths)
 
 
-def _request(
-    settings: ContentSettings,
-    host: HostPaths,
-    image: ImageReference,
-    names: tuple[str, ...],
-    architecture: str,
-    scratch: str,
-) -> FetchRequest:
-    authfiles = (file if file.startswith("$") else str(host.below(file)) for file in settings.authfile)
-    return FetchRequest(
-        str(image),
-        names,
-        architecture,
-        min(settings.max_packages, MAX_FILES),
-        settings.max_package_bytes,
-        settings.max_layers,
-        str(host.root),
-        tuple(authfiles),
-        scratch,
-        max(1, int(settings.idle_timeout * _PATIENCE * 1000)),
-    )
-
-
-def _secret(authfiles: Sequence[str]) -> Path | None:
-    """The first pull secret that is there, for a unit whose user may not read it.
-
-    Needed where the service manager cannot lend it (``LoadCredential``, systemd 247) or the file is another one.
-    """
-    own = os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")
-    files = (Path(file.replace("${CREDENTIALS_DIRECTORY}", own)) for file in authfiles)
-    return next((file for file in files if file.is_file()), None)
-
-
-@contextmanager
-def _opened_secret(secret: Path | None) -> Iterator[list[int]]:
-    """Its descriptor, to be passed on: what is in it the agent never reads."""
-    try:
-        descriptor = -1 if secret is None else os.open(secret, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise AgentError(
-            Code.IMAGE_UNAUTHORIZED, f"the pull secret {secret} cannot be opened: {error.strerror}", "make it readable"
-        ) from error
-    try:
-        yield [descriptor] if descriptor >= 0 else []
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-async def _within(seconds: float, fetching: Coroutine[None, None, T]) -> T:
-    try:
-        async with asyncio.timeout(seconds):
-            return await fetching
-    except TimeoutError as error:
-        raise AgentError(
-            Code.WORKER_TIMEOUT,
-            f"the worker was not done after {seconds:g} s",
-            "[content] fetch_timeout says how long it may take",
-        ) from error
-
-
-async def _packages(job: _Job, receiver: Receiver) -> tuple[tuple[Package, ...], Judge]:
+async def _packages(job: _Job, receiver: Receiver) -> _Judged:
     async with conversation(job.effects, job.fetcher, job.settings.idle_timeout) as talk:
-        with _opened_secret(job.secret) as descriptors:
-            await talk.send(replace(job.request, lent=bool(descriptors)))
-            if descriptors:
-                await talk.send_descriptors(descriptors)
+        await ask(talk, job.request, job.secret)
         received = await receiver.receive_all(talk)
     if not received:
-        return (), Judge.NOBODY
+        return _Judged()
     async with conversation(job.effects, job.inspector, job.settings.idle_timeout) as talk:
         return await _inspect(job, talk, received)
 
 
-async def _inspect(job: _Job, talk: Conversation, received: Sequence[Received]) -> tuple[tuple[Package, ...], Judge]:
+async def _inspect(job: _Job, talk: Conversation, received: Sequence[Received]) -> _Judged:
     keys = job.keys or ()
     files = tuple(file.origin for file in received)
     await talk.send(InspectRequest(files, tuple(key.name for key in keys), job.keys is not None))
-    for start in range(0, len(keys), DESCRIPTORS_AT_ONCE):
-        with open_keys(keys[start : start + DESCRIPTORS_AT_ONCE]) as descriptors:
-            await talk.send_descriptors(descriptors)
+    judging = await _send_keys(talk, keys)
     found = [
         package
         for start in range(0, len(received), DESCRIPTORS_AT_ONCE)
@@ -266,7 +192,18 @@ async def _inspect(job: _Job, talk: Conversation, received: Sequence[Received]) 
         raise AgentError(Code.WORKER_FAILED, "the worker went on after it had inspected everything")
     judges = {judge for _, judge in found}
     packages = sorted((package for package, _ in found), key=lambda package: (package.nevra, package.sha256))
-    return tuple(packages), judges.pop() if len(judges) == 1 else Judge.NOBODY
+    return _Judged(tuple(packages), judges.pop() if len(judges) == 1 else Judge.NOBODY, judging)
+
+
+async def _send_keys(talk: Conversation, keys: Sequence[Path]) -> str:
+    """Hand over the keys; their identity, of the very files that are handed over."""
+    digests: list[str] = []
+    for start in range(0, len(keys), DESCRIPTORS_AT_ONCE):
+        batch = keys[start : start + DESCRIPTORS_AT_ONCE]
+        with open_keys(batch) as descriptors:
+            digests += map(digest_of_key, batch, descriptors)
+            await talk.send_descriptors(descriptors)
+    return identity_of_keys(digests) if digests else ""
 
 
 async def _inspected(talk: Conversation, batch: Sequence[Received], job: _Job) -> list[tuple[Package, Judge]]:

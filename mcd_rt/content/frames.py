@@ -11,6 +11,16 @@ progress can be said in the middle of one.
     ← {"file": "kernel-rt-core-....rpm", "size": 26061020}    ← {"done": true}
     ← {"chunk": 262144} + 262144 bytes ...
     ← {"done": true}, or {"error": {"code": ..., "message": ..., "hint": ...}} at any point
+
+    → {"op": "os", "image": ..., ...}                         → {"op": "repository", "image": ..., "max_files": ...}
+    ← image and progress as above                             ← image and progress as above
+    ← {"os": {"form": "container", "commit": ..., ...}}       ← {"files": [["objects/...", 120], ...]} + their bytes
+    ← {"done": true}                                          ← file and chunks as above, done
+
+``files`` announces many small files at once: their bytes follow in the same order, at most ``CHUNK`` together.
+
+Asked for its identity alone (``Extent.IDENTITY``), the worker ends after the ``image`` frame; asked for all layers
+(``Extent.ALL``), it sends a ``package`` frame, and no file, for each RPM of a layer that a fetch leaves alone.
 """
 
 import json
@@ -20,66 +30,58 @@ from typing import assert_never
 
 from mcd_rt.content import fields
 from mcd_rt.content.fields import JsonObject
+from mcd_rt.content.osfacts import os_fields, os_of
+from mcd_rt.content.packagefacts import CAPABILITIES, PackageFrame, checked_package, package_fields, package_of
+from mcd_rt.content.requests import (
+    MAX_FILES,
+    AboutImage,
+    Extent,
+    FetchRequest,
+    ImageRequest,
+    InspectRequest,
+    OsRequest,
+    RepositoryRequest,
+    Request,
+    decode_request,
+    encode_request,
+)
 from mcd_rt.errors import AgentError, Code, Failure
-from mcd_rt.model.content import Judge, Way
-from mcd_rt.model.nevra import Nevra
+from mcd_rt.model.content import Way
+from mcd_rt.model.osimage import OsImage
+
+# Requests and packages are parts of the protocol: who speaks it finds them here too.
+__all__ = [
+    "CAPABILITIES",
+    "MAX_FILES",
+    "AboutImage",
+    "Extent",
+    "FetchRequest",
+    "ImageRequest",
+    "InspectRequest",
+    "OsRequest",
+    "PackageFrame",
+    "RepositoryRequest",
+    "Request",
+    "checked_package",
+    "decode_request",
+    "encode_request",
+]
 
 LINE = 64 * 1024
 CHUNK = 256 * 1024
-MAX_FILES = 64
 DESCRIPTORS_AT_ONCE = 16
-CAPABILITIES = 96  # of 256 characters fit twice in a line
+FILES_AT_ONCE = 256
+MAX_TOLD = 1024
 
 _NUMBER = (1 << 63) - 1
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,255}")
-_VERSION = re.compile(r"[A-Za-z0-9._+~^]{1,255}")
-_ARCHITECTURE = re.compile(r"[a-z0-9_]{1,32}")
-_KERNEL_RELEASE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._+~^-]{0,255})?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_CAPABILITY = re.compile(r"[ !#-\[\]-~]{1,256}")  # no quotes and backslashes, which JSON would make longer
 
 # What a worker may say went wrong: it knows nothing of the rest of the taxonomy.
 _WORKER_CODES = frozenset(code for code in Code if code.startswith(("image-", "package-"))) | {
     Code.WORKER_FAILED,
     Code.CACHE_FULL,
+    Code.OS_IMAGE_UNSUPPORTED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FetchRequest:
-    """Send the RPMs of ``image`` whose headers have one of these names; sizes in bytes.
-
-    For images in a registry: ``root`` is where the host's settings are below, ``authfiles`` are tried in their
-    order, ``scratch`` is a directory for a copy, ``patience_ms`` how long the registry may be silent. ``lent``: the
-    descriptor of a pull secret follows, for a worker that may read none itself.
-    """
-
-    image: str
-    names: tuple[str, ...]
-    architecture: str
-    max_packages: int
-    max_package_bytes: int
-    max_layers: int
-    root: str = "/"
-    authfiles: tuple[str, ...] = ()
-    scratch: str = "/var/tmp"  # noqa: S108 - files with names nobody can guess
-    patience_ms: int = 60_000
-    lent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class InspectRequest:
-    """Say what the RPMs behind the descriptors that follow are; ``files`` is what to call each of them.
-
-    ``signed``: each must be signed by one of the keys whose descriptors come before; ``keys`` are their names.
-    """
-
-    files: tuple[str, ...]
-    keys: tuple[str, ...] = ()
-    signed: bool = False
-
-
-Request = FetchRequest | InspectRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,18 @@ class FileFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesFrame:
+    """Small files, at most ``FILES_AT_ONCE``, whose bytes follow in their order, ``CHUNK`` at most together."""
+
+    files: tuple[FileFrame, ...]
+
+    @property
+    def size(self) -> int:
+        """How many bytes follow."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkFrame:
     """``size`` bytes of the file follow."""
 
@@ -118,17 +132,10 @@ class ProgressFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class PackageFrame:
-    """What the header of an RPM says, its digests checked; see ``model.content.Package``.
+class OsFrame:
+    """Which OS the image has."""
 
-    ``judge`` is who found its signature right.
-    """
-
-    nevra: Nevra
-    kernel_release: str
-    provides: tuple[str, ...]
-    requires: tuple[str, ...]
-    judge: Judge = Judge.NOBODY
+    os: OsImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,45 +150,9 @@ class ErrorFrame:
     failure: Failure
 
 
-Frame = ImageFrame | FileFrame | ChunkFrame | ProgressFrame | PackageFrame | DoneFrame | ErrorFrame
-
-
-def encode_request(request: Request) -> bytes:
-    """The line to send."""
-    match request:
-        case FetchRequest():
-            return _line(
-                {
-                    "op": "fetch",
-                    "image": request.image,
-                    "names": list(request.names),
-                    "architecture": request.architecture,
-                    "max_packages": request.max_packages,
-                    "max_package_bytes": request.max_package_bytes,
-                    "max_layers": request.max_layers,
-                    "root": request.root,
-                    "authfiles": list(request.authfiles),
-                    "scratch": request.scratch,
-                    "patience_ms": request.patience_ms,
-                    "lent": request.lent,
-                }
-            )
-        case InspectRequest(files, keys, signed):
-            printable = {
-                key: [fields.printable(name, 256) for name in names]
-                for key, names in (("files", files), ("keys", keys))
-            }
-            return _line({"op": "inspect", **printable, "signed": signed})
-        case _:
-            assert_never(request)
-
-
-def decode_request(line: bytes) -> Request:
-    """Raises ``AgentError`` (``worker-failed``) for anything that is not a request."""
-    try:
-        return _request(fields.parse_object(line))
-    except ValueError as error:
-        raise AgentError(Code.WORKER_FAILED, f"the worker was asked something it cannot read: {error}") from error
+Frame = (
+    ImageFrame | FileFrame | FilesFrame | ChunkFrame | ProgressFrame | PackageFrame | OsFrame | DoneFrame | ErrorFrame
+)
 
 
 def encode(frame: Frame) -> bytes:
@@ -189,14 +160,14 @@ def encode(frame: Frame) -> bytes:
     match frame:
         case ImageFrame():
             return _line({"image": _image_fields(frame)})
-        case FileFrame(file, size):
-            return _line({"file": fields.printable(file), "size": size})
-        case ChunkFrame(size):
-            return _line({"chunk": size})
+        case FileFrame() | FilesFrame() | ChunkFrame():
+            return _line(_announcement(frame))
         case ProgressFrame(done, total):
             return _line({"progress": {"bytes": done, "total": total}})
         case PackageFrame():
-            return _line({"package": _package_fields(frame)})
+            return _line({"package": package_fields(frame)})
+        case OsFrame(found):
+            return _line({"os": os_fields(found)})
         case DoneFrame():
             return _line({"done": True})
         case ErrorFrame(failure):
@@ -213,66 +184,35 @@ def decode(line: bytes) -> Frame:
         raise AgentError(Code.WORKER_FAILED, f"the worker sent what is not a frame: {error}") from error
 
 
-def checked_package(package: PackageFrame) -> PackageFrame:
-    """The same frame; raises ``ValueError`` where a value is not what an RPM could honestly have."""
-    nevra = package.nevra
-    for key, value, pattern in (
-        ("name", nevra.name, _NAME),
-        ("version", nevra.version, _VERSION),
-        ("release", nevra.release, _VERSION),
-        ("architecture", nevra.architecture, _ARCHITECTURE),
-        ("kernel_release", package.kernel_release, _KERNEL_RELEASE),
-    ):
-        if not pattern.fullmatch(value):
-            raise ValueError(f"{key}: {fields.printable(value, 64)!r} is not possible")
-    for key, capabilities in (("provides", package.provides), ("requires", package.requires)):
-        if len(capabilities) > CAPABILITIES:
-            raise ValueError(f"{key}: {len(capabilities)} capabilities of kernels are more than {CAPABILITIES}")
-        if not all(_CAPABILITY.fullmatch(capability) for capability in capabilities):
-            raise ValueError(f"{key}: a capability is not a short printable text")
-    return package
+def _announcement(frame: FileFrame | FilesFrame | ChunkFrame) -> JsonObject:
+    match frame:
+        case FileFrame(file, size):
+            return {"file": fields.printable(file), "size": size}
+        case FilesFrame(files):
+            return {"files": [[fields.printable(each.file, 256), each.size] for each in files]}
+        case ChunkFrame(size):
+            return {"chunk": size}
+        case _:
+            assert_never(frame)
 
 
 def _line(values: JsonObject) -> bytes:
     return json.dumps(values, separators=(",", ":")).encode() + b"\n"
 
 
-def _request(request: JsonObject) -> Request:
-    match request.get("op"):
-        case "fetch":
-            return FetchRequest(
-                fields.text(request, "image", most=4096),
-                fields.texts(request, "names", most=64),
-                fields.text(request, "architecture"),
-                fields.integer(request, "max_packages", most=_NUMBER),
-                fields.integer(request, "max_package_bytes", most=_NUMBER),
-                fields.integer(request, "max_layers", most=_NUMBER),
-                fields.text(request, "root", most=4096),
-                fields.texts(request, "authfiles", most=64),
-                fields.text(request, "scratch", most=4096),
-                fields.integer(request, "patience_ms", most=_NUMBER),
-                fields.boolean(request, "lent"),
-            )
-        case "inspect":
-            files, keys = (fields.texts(request, key, most=MAX_FILES) for key in ("files", "keys"))
-            return InspectRequest(files, keys, fields.boolean(request, "signed"))
-        case other:
-            raise ValueError(f"op: expected fetch or inspect, found {other!r}")
-
-
 def _frame(frame: JsonObject) -> Frame:
     if "image" in frame:
         return _image(fields.mapping(frame, "image"))
-    if "file" in frame:
-        return FileFrame(fields.text(frame, "file"), fields.integer(frame, "size", most=_NUMBER))
-    if "chunk" in frame:
-        return ChunkFrame(fields.integer(frame, "chunk", most=CHUNK))
+    if not frame.keys().isdisjoint(("file", "files", "chunk")):
+        return _announced(frame)
     if "progress" in frame:
         progress = fields.mapping(frame, "progress")
         total = fields.integer(progress, "total", most=_NUMBER)
         return ProgressFrame(fields.integer(progress, "bytes", most=total), total)
     if "package" in frame:
-        return _package(fields.mapping(frame, "package"))
+        return package_of(fields.mapping(frame, "package"))
+    if "os" in frame:
+        return OsFrame(os_of(fields.mapping(frame, "os")))
     if "error" in frame:
         return ErrorFrame(_failure(fields.mapping(frame, "error")))
     if frame == {"done": True}:
@@ -298,31 +238,28 @@ def _image(image: JsonObject) -> ImageFrame:
     return ImageFrame(digest, architecture, commit, version, Way(fields.text(image, "way")), fields.text(image, "why"))
 
 
-def _package_fields(package: PackageFrame) -> JsonObject:
-    return {
-        "name": package.nevra.name,
-        "epoch": package.nevra.epoch,
-        "version": package.nevra.version,
-        "release": package.nevra.release,
-        "architecture": package.nevra.architecture,
-        "kernel_release": package.kernel_release,
-        "provides": list(package.provides),
-        "requires": list(package.requires),
-        "judge": package.judge,
-    }
+def _announced(frame: JsonObject) -> FileFrame | FilesFrame | ChunkFrame:
+    if "file" in frame:
+        return FileFrame(fields.text(frame, "file"), fields.integer(frame, "size", most=_NUMBER))
+    if "files" in frame:
+        return _files(frame)
+    return ChunkFrame(fields.integer(frame, "chunk", most=CHUNK))
 
 
-def _package(package: JsonObject) -> PackageFrame:
-    nevra = Nevra(
-        fields.text(package, "name"),
-        fields.integer(package, "epoch", most=(1 << 32) - 1),
-        fields.text(package, "version"),
-        fields.text(package, "release"),
-        fields.text(package, "architecture"),
-    )
-    provides, requires = (fields.texts(package, key, most=CAPABILITIES) for key in ("provides", "requires"))
-    judge = Judge(fields.text(package, "judge"))
-    return checked_package(PackageFrame(nevra, fields.text(package, "kernel_release"), provides, requires, judge))
+def _files(frame: JsonObject) -> FilesFrame:
+    found = frame.get("files")
+    if not isinstance(found, list) or not 0 < len(found) <= FILES_AT_ONCE:
+        raise ValueError(f"files: expected a list of 1 to {FILES_AT_ONCE}")
+    files = []
+    for entry in found:
+        if not isinstance(entry, list) or len(entry) != 2:
+            raise ValueError("files: expected pairs of a name and a size")
+        file = {"name": entry[0], "size": entry[1]}
+        files.append(FileFrame(fields.text(file, "name", most=256), fields.integer(file, "size", most=CHUNK)))
+    announced = FilesFrame(tuple(files))
+    if announced.size > CHUNK:
+        raise ValueError(f"files: expected at most {CHUNK} bytes, found {announced.size}")
+    return announced
 
 
 def _failure_fields(failure: Failure) -> JsonObject:

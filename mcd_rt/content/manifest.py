@@ -27,13 +27,16 @@ _LAYER = re.compile(
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
 _COMMIT, _VERSION = "com.coreos.ostree-commit", "version"
+# Of an image that is its OS: the commit in it, and the last layer that is of it (ostree-ext, ``encapsulate.rs``).
+_OWN_COMMIT, _LAST_OWN = "ostree.commit", ("ostree.final-diffid", "ostree.diffid")
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
     """One image: the digest of its manifest, its architecture as its config says, its layers oldest first.
 
-    ``commit`` and ``version`` are those of the OS its labels say it belongs to, empty where they do not.
+    ``commit`` and ``version`` are those of the OS its labels say it belongs to, empty where they do not. ``derived``
+    is how many layers were put on top of an image that is its OS, and so on top of its commit.
     """
 
     digest: str
@@ -41,6 +44,7 @@ class Image:
     layers: tuple[Descriptor, ...]
     commit: str = ""
     version: str = ""
+    derived: int = 0
 
 
 class Documents(Protocol):
@@ -59,6 +63,11 @@ class Documents(Protocol):
 def go_name(architecture: str) -> str:
     """An architecture as images spell it, from how ``uname -m`` does."""
     return _GO_NAMES.get(architecture, architecture)
+
+
+def architecture_of(spelled: str) -> str:
+    """The other way round: as ``uname -m`` does, from how images spell it."""
+    return next((known for known, go in _GO_NAMES.items() if go == spelled), spelled)
 
 
 def resolve_image(documents: Documents, digest: str, architecture: str, max_layers: int) -> Image:
@@ -166,11 +175,19 @@ def _configured(documents: Documents, digest: str, config: Descriptor, layers: t
         listed = fields.texts(fields.mapping(document, "rootfs"), "diff_ids", most=1 << 20)
         labels = _labels(document)
         commit, version = (fields.optional_text(labels, key) for key in (_COMMIT, _VERSION))
+        own, *last = (fields.optional_text(labels, key) for key in (_OWN_COMMIT, *_LAST_OWN))
     except ValueError as error:
         raise unreadable(name, f"is not the config of an image: {error}") from error
     if len(listed) != len(layers):
         raise unreadable(name, f"lists {len(listed)} layers, the manifest {len(layers)}")
-    return Image(digest, architecture, layers, commit, version)
+    derived = _derived(listed, last[0] or last[1]) if own else 0
+    return Image(digest, architecture, layers, commit or own, version, derived)
+
+
+def _derived(listed: tuple[str, ...], last: str) -> int:
+    """How many layers come after the last one of the OS; all of them, where it is not among them any more."""
+    own = listed.index(last) + 1 if last in listed else min(1, len(listed)) if not last else 0
+    return len(listed) - own
 
 
 def _labels(config: JsonObject) -> JsonObject:

@@ -12,6 +12,9 @@ from typing import assert_never
 # (``machine-config-daemon.md`` 1.3, 2); with how many directories may lie between.
 _PLACES = (("", 0), ("extensions", 2), ("usr/share/rpm-ostree/extensions", 2))
 
+# What is remembered of a layer stays in memory; an image of an OS has some hundred packages.
+MAX_NAMES = 1 << 16
+
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
@@ -75,6 +78,14 @@ def concerns(path: str) -> bool:
     )
 
 
+def shallow(path: str) -> str:
+    """As much of a path as can hide an RPM: what lies deeper than RPMs do only makes directories of what is above."""
+    for place, depth in _PLACES:
+        if place and path.startswith(f"{place}/"):
+            return "/".join(path.split("/")[: place.count("/") + depth + 2])
+    return path
+
+
 def ancestors(path: str) -> Iterator[str]:
     """The directories above a path, the root (``""``) last."""
     while path:
@@ -113,6 +124,8 @@ class Layer:
         found = meaning(path)
         if not concerns(found.path):
             return
+        if len(self.taken) + len(self.covered) >= MAX_NAMES:
+            raise ValueError(f"is one of more than {MAX_NAMES} names in the places for RPMs")
         match found:
             case Whiteout(hidden):
                 self.taken.add(hidden)
@@ -120,7 +133,8 @@ class Layer:
             case Opaque(hidden):
                 self.covered.add(hidden)
             case Ordinary():
-                self._add_ordinary(path, directory=directory)
+                near = shallow(path)
+                self._add_ordinary(near, directory=directory or near != path)
             case _:
                 assert_never(found)
 

@@ -47,14 +47,26 @@ def run_program(
     where the program is not there, ``image-unreadable`` where it is silent or says too much.
     """
     process = start_program(argv, environment, stdin=stdin, descriptors=descriptors, piped=True)
+    return hear_program(process, argv[0], patience=patience, most=most, alive=alive)
+
+
+def hear_program(
+    process: "subprocess.Popen[bytes]",
+    name: str,
+    *,
+    patience: float,
+    most: int,
+    alive: Callable[[], bool] = lambda: False,
+) -> Ended:
+    """Listen to a program that was started ``piped`` until it has ended, however this does; see ``run_program``."""
     assert process.stdout is not None
     assert process.stderr is not None
     try:
         with process.stdout as out, process.stderr as err:
-            output, complaint = _Listener(argv[0], patience, most, alive).listen(out, err)
+            output, complaint = _Listener(name, patience, most, alive).listen(out, err)
         status = process.wait(patience)
     except subprocess.TimeoutExpired as error:
-        raise _silent(argv[0], patience) from error
+        raise _silent(name, patience) from error
     finally:
         end_program(process)
     return Ended(status, output, complaint.decode(errors="replace"))
@@ -89,10 +101,13 @@ def start_program(
 
 
 def end_program(process: "subprocess.Popen[bytes]") -> None:
-    """Make sure that a program is gone and reaped."""
+    """Make sure that a program is gone and reaped, and its pipes closed."""
     if process.poll() is None:
         process.kill()
     process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def _die_with_parent() -> None:

@@ -9,6 +9,7 @@ answer is read after them. That way a manifest larger than a pipe, and a blob th
 import fcntl
 import json
 import os
+import re
 import select
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +24,10 @@ from mcd_rt.errors import AgentError, Code
 
 _PACKET = 32 * 1024  # the proxy's own limit
 _PIPE = 1 << 20  # what everybody may ask for
+_AT_ONCE = 64 * 1024  # it writes half of that; room for more is mapped and unmapped for every read
 _NUMBER = (1 << 53) - 1  # the proxy's own limit
 _BLOB_SIZE_UNKNOWN = -1
+_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})*")
 
 
 @contextmanager
@@ -76,7 +79,7 @@ class Proxy:
     def initialize(self) -> tuple[int, ...]:
         """The version of the protocol it speaks, as numbers."""
         version = self._ask("Initialize").value
-        if not isinstance(version, str) or not all(part.isdecimal() for part in version.split(".")):
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
             raise self._nonsense("it does not say which protocol it speaks")
         return tuple(int(part) for part in version.split(".")[:4])
 
@@ -100,7 +103,8 @@ class Proxy:
 
     @contextmanager
     def _piped(self, method: str, *arguments: object, promised: int = _BLOB_SIZE_UNKNOWN) -> Iterator["Pipe"]:
-        reply = self._ask(method, *arguments)
+        self.send(method, *arguments)
+        reply = self.receive(piped=True)
         if reply.descriptor < 0:
             raise self._nonsense(f"it answers {method} without a pipe")
         with suppress(OSError):  # of the usual size it is slower, no less right
@@ -124,8 +128,8 @@ class Proxy:
         except OSError as error:
             raise self._gone() from error
 
-    def receive(self) -> _Reply:
-        """The next reply; raises for one that is no success."""
+    def receive(self, *, piped: bool = False) -> _Reply:
+        """The next reply; raises for one that is no success, or has a descriptor that was not asked for."""
         try:
             data, descriptors, flags, _ = socket.recv_fds(self._connection, _PACKET, 1, socket.MSG_CMSG_CLOEXEC)
         except TimeoutError as error:
@@ -136,6 +140,8 @@ class Proxy:
         try:
             if not data:
                 raise self._gone()
+            if descriptor >= 0 and not piped:
+                raise self._nonsense("it sends a pipe nobody asked for")
             return self._reply(data, descriptor, flags)
         except AgentError:
             for received in descriptors:
@@ -188,16 +194,16 @@ class Pipe:
         self._patience = patience
         self._taken = 0
         self._over = False
+        self._waiting = select.poll()
+        self._waiting.register(descriptor, select.POLLIN)
 
     def read(self, size: int) -> bytes:
         """At most ``size`` bytes, none at the end; raises ``AgentError`` where they break off or stall."""
         if self._over:
             return b""
-        waiting = select.poll()
-        waiting.register(self._descriptor, select.POLLIN)
-        if not waiting.poll(self._patience * 1000):
+        if not self._waiting.poll(self._patience * 1000):
             raise self._proxy.silent()
-        data = os.read(self._descriptor, size)
+        data = os.read(self._descriptor, min(size, _AT_ONCE))
         self._taken += len(data)
         if not data:
             self._finish()

@@ -11,16 +11,20 @@ from mcd_rt.content import cache
 from mcd_rt.content.cache import writing
 from mcd_rt.content.conversation import Conversation
 from mcd_rt.content.frames import (
+    MAX_TOLD,
     ChunkFrame,
     DoneFrame,
+    Extent,
     FetchRequest,
     FileFrame,
     Frame,
     ImageFrame,
+    PackageFrame,
     ProgressFrame,
 )
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.model.nevra import Nevra
 
 # A worker says progress once a MiB at most: more than this is not talk but noise.
 _MAX_PROGRESS_FRAMES = 1 << 16
@@ -56,6 +60,7 @@ class Receiver:
         self._files = 0
         self._allowance = allowance
         self.image: ImageFrame | None = None
+        self.told: list[Nevra] = []  # what lies in layers that a fetch leaves alone
 
     async def receive_all(self, talk: Conversation) -> tuple[Received, ...]:
         """All files up to the end of the answer, of equal ones the first.
@@ -68,6 +73,9 @@ class Receiver:
             if isinstance(frame, ImageFrame) and self.image is None and not self._files:
                 self.image = frame
                 continue
+            if isinstance(frame, PackageFrame) and self._request.extent is Extent.ALL:
+                self._note(frame)
+                continue
             if not isinstance(frame, FileFrame):
                 raise _lie(f"sent {type(frame).__name__} where a file or the end was due")
             file = await self._receive(talk, frame)
@@ -76,6 +84,13 @@ class Receiver:
                     self._effects.remove(file.path)
             received.setdefault(file.sha256, file)
         return tuple(received.values())
+
+    def _note(self, frame: PackageFrame) -> None:
+        if frame.nevra.name not in self._request.names:
+            raise _lie(f"told of {frame.nevra}, which nobody asked for")
+        if len(self.told) >= MAX_TOLD:
+            raise _lie(f"told of more than {MAX_TOLD} packages")
+        self.told.append(frame.nevra)
 
     async def _next(self, talk: Conversation) -> Frame:
         while isinstance(frame := await talk.receive(), ProgressFrame):

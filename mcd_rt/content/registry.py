@@ -1,9 +1,9 @@
 """An image in a registry, by way of skopeo: only the layers that are asked for, or all where the policy needs it.
 
-``skopeo experimental-image-proxy`` judges the trust policy since its protocol 0.2.6 (skopeo 1.14, "Policy
-Verification before pulling OCI"); before that it serves what any policy forbids. There ``skopeo copy`` takes its
-place, unless the policy accepts anything of this image. Copied to a directory, not to a layout: only that
-leaves manifests of Docker as they are.
+``skopeo experimental-image-proxy`` judges the trust policy since its protocol 0.2.6 ("Policy Verification before
+pulling OCI", says the list of versions in its source); before that it serves what any policy forbids. There ``skopeo
+copy`` takes its place, unless the policy accepts anything of this image. Which it is, the proxy's own word decides,
+not the version of skopeo. Copied to a directory, not to a layout: only that leaves manifests of Docker as they are.
 """
 
 import hashlib
@@ -65,20 +65,22 @@ class CopiedSource:
 
 
 @contextmanager
-def open_registry(reference: ImageReference, access: Access) -> Iterator[ProxiedSource | CopiedSource]:
+def open_registry(
+    reference: ImageReference, access: Access, *, layers: bool = True
+) -> Iterator[ProxiedSource | CopiedSource]:
     """Find an image and the way to its layers; everything is gone with the block.
 
-    A reference without a digest is resolved once. Raises ``AgentError``: ``image-*`` (``complaints.py`` says which
-    of them can pass), ``cache-full`` where there is no room for a copy, ``worker-failed`` without skopeo.
+    A reference without a digest is resolved once. Without ``layers``, only what the image is may be asked of it, for
+    which nothing is copied. Raises ``AgentError``: ``image-*`` (``complaints.py`` says which of them can pass),
+    ``cache-full`` where there is no room for a copy, ``worker-failed`` without skopeo.
     """
     pinned = reference if reference.digest else replace(reference, digest=_digest_of_tag(reference, access))
     with Connection(pinned, access) as connection:
         documents = _Documents(pinned, access, connection)
         image = resolve_image(documents, pinned.digest, access.architecture, access.max_layers)
         demand = _demand(pinned, access.skopeo, connection.version)
-        if not demand:
-            why = "skopeo judges the policy" if connection.version >= ENFORCING else "the policy accepts any image"
-            yield ProxiedSource(image, why, connection)
+        if not demand or not layers:
+            yield ProxiedSource(image, _why(demand, connection.version), connection)
             return
     with TemporaryDirectory(prefix="mcd-rt-copy-", dir=access.scratch) as place:
         _copy(pinned, image, access, Path(place) / "image")
@@ -96,6 +98,13 @@ def _demand(reference: ImageReference, skopeo: Skopeo, version: tuple[int, ...])
     except (OSError, ValueError) as error:
         return f"{skopeo.policy} cannot be read ({error}), and the proxy of protocol {spoken} judges no policy"
     return f"the policy demands something of this image, and the proxy of protocol {spoken} judges no policy"
+
+
+def _why(demand: str, version: tuple[int, ...]) -> str:
+    """Why the proxy will do, for people."""
+    if demand:
+        return "nothing but its identity is asked for"
+    return "skopeo judges the policy" if version >= ENFORCING else "the policy accepts any image"
 
 
 class _Documents:
@@ -149,7 +158,7 @@ def _copy(reference: ImageReference, image: Image, access: Access, target: Path)
         raise AgentError(
             Code.CACHE_FULL,
             f"{access.scratch} has {free} bytes free; a copy of {reference} takes {total}",
-            "make room, or use a skopeo of 1.14 or later, which needs no copy",
+            "make room; a skopeo whose image proxy judges the policy itself (protocol 0.2.6) needs no copy",
         )
     done = -1
 

@@ -16,18 +16,23 @@ from rpm_rs import Dependency, DependencyFlags, PackageMetadata
 
 from mcd_rt.content.fields import printable
 from mcd_rt.content.frames import PackageFrame, checked_package
+from mcd_rt.content.panics import panics_as_errors
 from mcd_rt.content.trust import DigestsOnly, Trust
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.nevra import Nevra
 
 MAX_HEADER = 32 << 20
 MAX_ENTRIES = 1 << 16
+MAX_ITEMS = 1 << 18
+MAX_PATHS = 64 << 20
 NOBODY_ASKED = DigestsOnly()
 
 _PIECE = 256 * 1024
 _LEAD_MAGIC, _LEAD = b"\xed\xab\xee\xdb", 96
 _HEADER_MAGIC, _INTRODUCTION, _ENTRY = b"\x8e\xad\xe8\x01", 16, 16
 _WIDTHS = {0: 0, 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 1, 9: 1}  # bytes an item has at least, by type
+_BYTES = (1, 2, 7)  # types of which one value may have any number of items
+_BASE_NAMES, _DIRECTORIES = 1117, 1118
 _PAYLOAD_DIGEST, _PAYLOAD_DIGEST_ALGORITHM, _SHA256 = 5092, 5093, 8  # tags: RPM's rpmtag.h; algorithm: RFC 4880
 _MODULES = re.compile(r"(?:/usr)?/lib/modules/([^/]+)(?:/|$)")
 _KERNEL = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/vmlinuz")
@@ -69,16 +74,32 @@ def inspect(descriptor: int, path: str, trust: Trust = NOBODY_ASKED) -> PackageF
     The offset of the descriptor is 0 or where it was. Raises ``AgentError``: ``package-corrupt``, and what
     ``trust`` raises: ``package-unsigned``, ``package-signature-bad``.
     """
+    with inspecting(descriptor, path, trust) as finish:
+        return finish()
+
+
+@contextmanager
+def inspecting(descriptor: int, path: str, trust: Trust) -> Iterator[Callable[[], PackageFrame]]:
+    """Begin an inspection; what is handed out is called once and ends it, as ``inspect``.
+
+    Between the two the payload may already be read by whoever judges, so that inspections can overlap. Raises
+    ``AgentError`` (``package-corrupt``) where the header alone says enough.
+    """
     prefix = _prefix(_sequential(descriptor), path)
     with _parsing(path):
         metadata = PackageMetadata.from_bytes(prefix)
         _check_header(metadata, path)
         promised = _promised_digest(metadata, path)
-    if _payload_digest(descriptor, len(prefix)) != promised:
-        raise _corrupt(path, "the payload does not match its SHA-256 digest: cut short or changed")
-    trust.check(descriptor, metadata, path)
-    with _parsing(path):
-        return replace(checked_package(_package(metadata, path)), judge=trust.judge)
+    with trust.judging(descriptor, metadata, path) as judge:
+
+        def finish() -> PackageFrame:
+            if _payload_digest(descriptor, len(prefix)) != promised:
+                raise _corrupt(path, "the payload does not match its SHA-256 digest: cut short or changed")
+            judge()
+            with _parsing(path):
+                return replace(checked_package(_package(metadata, path)), judge=trust.judge)
+
+        yield finish
 
 
 def _sequential(descriptor: int) -> Callable[[int], bytes]:
@@ -115,10 +136,14 @@ def _header(read: Callable[[int], bytes], path: str) -> bytes:
 
 
 def _check_index(index: bytes, size: int, path: str) -> None:
-    """Every entry must lie in the ``size`` bytes of data: rpm-rs panics where one does not."""
+    """Every entry must lie in the ``size`` bytes of data: rpm-rs panics where one does not, and reads all of each."""
+    claimed = 0
     for _, kind, offset, count in struct.iter_unpack(">IIII", index):
         if kind not in _WIDTHS or offset + max(1, count * _WIDTHS[kind]) > size:
             raise _corrupt(path, "a header in it has an entry outside of its data")
+        claimed += count * _WIDTHS[kind]
+        if claimed > size or (count > MAX_ITEMS and kind not in _BYTES):
+            raise _corrupt(path, "a header in it has more values than it can have")
 
 
 def _exactly(read: Callable[[int], bytes], size: int, path: str) -> bytes:
@@ -136,7 +161,8 @@ def _exactly(read: Callable[[int], bytes], size: int, path: str) -> bytes:
 def _parsing(path: str) -> Iterator[None]:
     """Whatever rpm-rs finds wrong with a header, on parsing it or only on asking for a value."""
     try:
-        yield
+        with panics_as_errors():
+            yield
     except (RuntimeError, OSError, ValueError) as error:
         raise _corrupt(path, f"its header cannot be read: {printable(str(error), 128)}") from error
 
@@ -151,10 +177,24 @@ def _package(metadata: PackageMetadata, path: str) -> PackageFrame:
     epoch = int(metadata.nevra().epoch or 0)
     return PackageFrame(
         Nevra(metadata.name, epoch, metadata.version, metadata.release, metadata.arch),
-        _kernel_release(metadata.file_paths(), path),
+        _kernel_release(_files(metadata, path), path),
         _capabilities(metadata.provides()),
         _capabilities(metadata.requires()),
     )
+
+
+def _files(metadata: PackageMetadata, path: str) -> Iterable[str]:
+    """The paths of its files, which are stored apart: few long directories and many names make any number of bytes."""
+    header = metadata.header
+    names, directories = (
+        header.entry(tag) if header.entry_is_present(tag) else [] for tag in (_BASE_NAMES, _DIRECTORIES)
+    )
+    if isinstance(names, list) and isinstance(directories, list):
+        longest = max((len(str(directory)) for directory in directories), default=0)
+        if longest * len(names) > MAX_PATHS:
+            raise _corrupt(path, f"{len(names)} files in directories of up to {longest} characters are too many")
+    paths: list[str] = metadata.file_paths()
+    return paths
 
 
 def _promised_digest(metadata: PackageMetadata, path: str) -> str:

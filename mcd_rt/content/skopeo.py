@@ -98,5 +98,6 @@ def _proxies(file: Path) -> dict[str, str]:
         text = file.read_bytes()[:_MAX_SETTINGS].decode(errors="replace")
     except OSError:  # there is none on other hosts
         return {}
-    pairs = (line.strip().partition("=") for line in text.splitlines())
-    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs if key.strip() in _PROXIES}
+    lines = (line.strip().partition("=") for line in text.splitlines())
+    pairs = ((key.strip(), value.strip().strip("\"'")) for key, _, value in lines)
+    return {key: value for key, value in pairs if key in _PROXIES and "\0" not in value}  # no environment has a NUL

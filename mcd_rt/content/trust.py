@@ -6,8 +6,8 @@ rpm-rs does. Runs in the worker that inspects: keys and packages are foreign byt
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which  # noqa: TID251 - it looks, it changes nothing
@@ -17,7 +17,8 @@ from typing import Protocol
 from rpm_rs import PackageMetadata, Verifier
 
 from mcd_rt.content.fields import printable
-from mcd_rt.content.programs import run_program
+from mcd_rt.content.panics import panics_as_errors
+from mcd_rt.content.programs import Ended, end_program, hear_program, run_program, start_program
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.content import Judge
 
@@ -43,10 +44,14 @@ class Trust(Protocol):
     def judge(self) -> Judge:
         """Who decides."""
 
-    def check(self, descriptor: int, metadata: PackageMetadata, path: str) -> None:
-        """Raise ``AgentError`` unless the package behind the descriptor is to be trusted.
+    def judging(
+        self, descriptor: int, metadata: PackageMetadata, path: str, /
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """Begin to judge the package behind the descriptor; what is handed out raises unless it is to be trusted.
 
-        ``metadata`` are its headers, whose digests, and that of the payload in them, are right.
+        It is asked once, when the payload was found to be the one that ``metadata``, its headers with digests that are
+        right, promises; it raises ``AgentError``: ``package-unsigned``, ``package-signature-bad``. Nothing goes on
+        after the block.
         """
 
 
@@ -56,8 +61,11 @@ class DigestsOnly:
 
     judge: Judge = Judge.NOBODY
 
-    def check(self, descriptor: int, metadata: PackageMetadata, path: str) -> None:
+    @contextmanager
+    def judging(self, descriptor: int, metadata: PackageMetadata, path: str) -> Iterator[Callable[[], None]]:
         """See ``Trust``."""
+        del descriptor, metadata, path
+        yield lambda: None
 
 
 @contextmanager
@@ -81,25 +89,23 @@ class _Rpmkeys:
     database: Path
     judge: Judge = Judge.RPMKEYS
 
-    def check(self, descriptor: int, metadata: PackageMetadata, path: str) -> None:
-        _check_signed(metadata, path)
+    @contextmanager
+    def judging(self, descriptor: int, metadata: PackageMetadata, path: str) -> Iterator[Callable[[], None]]:
+        """It reads and hashes while others do: that takes longer than everything else here."""
         # From standard input: a file that only root may read cannot be opened again by its descriptor's name.
         os.lseek(descriptor, 0, os.SEEK_SET)
+        argv = (self.program, *_database(self.database), "-D", "_pkgverify_level all", "-K", "-")
+        process = start_program(argv, _environment(), stdin=descriptor, piped=True)
+
+        def ask() -> None:
+            _check_signed(metadata, path)
+            _check_said(hear_program(process, self.program, patience=_PATIENCE, most=_MAX_OUTPUT), path)
+
         try:
-            ended = run_program(
-                (self.program, *_database(self.database), "-D", "_pkgverify_level all", "-K", "-"),
-                _environment(),
-                patience=_PATIENCE,
-                most=_MAX_OUTPUT,
-                stdin=descriptor,
-            )
+            yield ask
         finally:
+            end_program(process)
             os.lseek(descriptor, 0, os.SEEK_SET)
-        said = ended.output.decode(errors="replace").strip()
-        # Versions that do not know the level pass unsigned packages, but say what they looked at.
-        if ended.status or "signatures" not in said.lower():
-            reason = " ".join((said or ended.complaint).split()).removeprefix("-:").strip()
-            raise _bad(path, f"rpmkeys says {printable(reason, 256)!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +115,28 @@ class _Library:
     verifier: Verifier
     judge: Judge = Judge.RPM_RS
 
-    def check(self, descriptor: int, metadata: PackageMetadata, path: str) -> None:
+    @contextmanager
+    def judging(self, descriptor: int, metadata: PackageMetadata, path: str) -> Iterator[Callable[[], None]]:
+        """Only the header is looked at: there is nothing to begin with."""
         del descriptor
-        _check_signed(metadata, path)
-        try:
-            metadata.verify_signature(self.verifier)
-        except (RuntimeError, ValueError) as error:
-            raise _bad(path, f"rpm-rs says {printable(str(error), 256)!r}") from error
+
+        def ask() -> None:
+            _check_signed(metadata, path)
+            try:
+                with panics_as_errors():
+                    metadata.verify_signature(self.verifier)
+            except (RuntimeError, ValueError) as error:
+                raise _bad(path, f"rpm-rs says {printable(str(error), 256)!r}") from error
+
+        yield ask
+
+
+def _check_said(ended: Ended, path: str) -> None:
+    said = ended.output.decode(errors="replace").strip()
+    # Versions that do not know the level pass unsigned packages, but say what they looked at.
+    if ended.status or "signatures" not in said.lower():
+        reason = " ".join((said or ended.complaint).split()).removeprefix("-:").strip()
+        raise _bad(path, f"rpmkeys says {printable(reason, 256)!r}")
 
 
 def _check_signed(metadata: PackageMetadata, path: str) -> None:
@@ -147,14 +168,17 @@ def _no_key(keys: Sequence[Key]) -> AgentError:
 def _import(rpmkeys: str, keys: Sequence[Key], place: Path) -> Path:
     database = place / "db"
     database.mkdir()
-    imported = 0
+    files = []
     for number, key in enumerate(keys):
-        file = place / f"{number}.asc"
-        file.write_bytes(key.data)
-        argv = (rpmkeys, *_database(database), "--import", str(file))
-        ended = run_program(argv, _environment(), patience=_PATIENCE, most=_MAX_OUTPUT)
-        imported += ended.status == 0
-    if not imported:
+        files.append(place / f"{number}.asc")
+        files[-1].write_bytes(key.data)
+
+    def take(*some: Path) -> bool:
+        argv = (rpmkeys, *_database(database), "--import", *map(str, some))
+        return run_program(argv, _environment(), patience=_PATIENCE, most=_MAX_OUTPUT).status == 0
+
+    # Every call opens the database anew; only where one of the files has no key it matters which.
+    if not take(*files) and not [file for file in files if take(file)]:
         raise _no_key(keys)
     return database
 
@@ -167,14 +191,19 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "HOME": "/nonexistent"}
 
 
+def _with_key(verifier: Verifier | None, block: bytes) -> Verifier:
+    if verifier is None:
+        return Verifier(block)
+    verifier.load_from_asc_bytes(block)
+    return verifier
+
+
 def _verifier(keys: Sequence[Key]) -> Verifier:
     verifier = None
     for block in (block for key in keys for block in _BLOCK.findall(key.data)):
         try:
-            if verifier is None:
-                verifier = Verifier(block)
-            else:
-                verifier.load_from_asc_bytes(block)
+            with panics_as_errors():
+                verifier = _with_key(verifier, block)
         except (RuntimeError, ValueError):  # of a kind it does not know: others may do
             continue
     if verifier is None:

@@ -1,25 +1,31 @@
 """The worker: the one process that parses foreign bytes, behind one stream socket.
 
-It answers a single request and ends. Its two operations need different things and are never the same
-process: ``fetch`` needs the image, ``inspect`` nothing but the descriptors it is sent. ``mcd-rt worker``
-calls ``serve_standard_input``; a socket-activated unit with ``StandardInput=socket`` needs nothing else.
-Plain synchronous code, and no import of the agent.
+It answers a single request and ends. Its operations need different things and are never the same process:
+``fetch``, ``os`` and ``repository`` need the image, ``inspect`` nothing but the descriptors it is sent.
+``mcd-rt worker`` calls ``serve_standard_input``; a socket-activated unit with ``StandardInput=socket`` needs nothing
+else. Plain synchronous code, and no import of the agent.
 """
 
+import gc
 import os
 import socket
-import traceback
-from collections.abc import Iterator
-from contextlib import nullcontext
 from types import TracebackType
 from typing import assert_never
 
 from mcd_rt.content import frames
-from mcd_rt.content.delivery import deliver
-from mcd_rt.content.frames import DESCRIPTORS_AT_ONCE, DoneFrame, ErrorFrame, FetchRequest, Frame, InspectRequest
-from mcd_rt.content.rpm import inspect
-from mcd_rt.content.trust import MAX_KEY, DigestsOnly, Key, signed_by
+from mcd_rt.content.frames import (
+    DoneFrame,
+    ErrorFrame,
+    FetchRequest,
+    Frame,
+    InspectRequest,
+    OsRequest,
+    RepositoryRequest,
+)
 from mcd_rt.errors import AgentError, Code, Failure
+
+# Objects between two looks for garbage: by default every import has some, a tenth of the time a start takes.
+_MANY = 100_000
 
 
 def serve_standard_input() -> int:
@@ -27,10 +33,13 @@ def serve_standard_input() -> int:
 
     Whatever else would print to standard output, the same socket, prints to standard error instead.
     """
+    gc.set_threshold(_MANY)
     connection = socket.socket(fileno=os.dup(0))
     os.dup2(2, 1)
     with connection:
-        return serve(connection)
+        status = serve(connection)
+    gc.freeze()  # the end would look through everything once more
+    return status
 
 
 def serve(connection: socket.socket) -> int:
@@ -65,6 +74,8 @@ class _LastWords:
         if isinstance(error, AgentError):
             _send(self._connection, ErrorFrame(error.failure))
             return True
+        import traceback  # noqa: PLC0415 - only for what was not foreseen
+
         last_line = traceback.format_exception_only(error)[-1].strip()
         _send(self._connection, ErrorFrame(Failure(Code.WORKER_FAILED, f"the worker failed: {last_line}")))
         return False
@@ -74,9 +85,21 @@ def _answer(connection: socket.socket) -> None:
     request = frames.decode_request(_read_line(connection))
     match request:
         case FetchRequest():
+            from mcd_rt.content.delivery import deliver  # noqa: PLC0415 - a start is half its imports
+
             deliver(connection, request)
         case InspectRequest():
-            _inspect(connection, request)
+            from mcd_rt.content.inspection import inspect_packages  # noqa: PLC0415 - the same
+
+            inspect_packages(connection, request)
+        case OsRequest():
+            from mcd_rt.content.osdelivery import deliver_os  # noqa: PLC0415 - the same
+
+            deliver_os(connection, request)
+        case RepositoryRequest():
+            from mcd_rt.content.osdelivery import deliver_repository  # noqa: PLC0415 - the same
+
+            deliver_repository(connection, request)
         case _:
             assert_never(request)
     _send(connection, DoneFrame())
@@ -92,35 +115,3 @@ def _read_line(connection: socket.socket) -> bytes:
 
 def _send(connection: socket.socket, frame: Frame) -> None:
     connection.sendall(frames.encode(frame))
-
-
-def _inspect(connection: socket.socket, request: InspectRequest) -> None:
-    keys = tuple(Key(name, _content(key)) for name, key in _received(connection, request.keys))
-    with signed_by(keys) if request.signed else nullcontext(DigestsOnly()) as trust:
-        for file, descriptor in _received(connection, request.files):
-            _send(connection, inspect(descriptor, file, trust))
-
-
-def _received(connection: socket.socket, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    """The descriptors the agent sends for these names, each open until the next is asked for."""
-    for start in range(0, len(names), DESCRIPTORS_AT_ONCE):
-        batch = names[start : start + DESCRIPTORS_AT_ONCE]
-        _, descriptors, flags, _ = socket.recv_fds(connection, 1, len(batch), socket.MSG_CMSG_CLOEXEC)
-        try:
-            if len(descriptors) != len(batch) or flags & socket.MSG_CTRUNC:
-                raise AgentError(
-                    Code.WORKER_FAILED, f"the worker was sent {len(descriptors)} descriptors, expected {len(batch)}"
-                )
-            yield from zip(batch, descriptors, strict=True)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-
-
-def _content(descriptor: int) -> bytes:
-    parts = []
-    taken = 0
-    while taken < MAX_KEY and (data := os.pread(descriptor, MAX_KEY - taken, taken)):
-        parts.append(data)
-        taken += len(data)
-    return b"".join(parts)

@@ -64,7 +64,10 @@ async def open_socket(address: str, timeout: float) -> socket.socket:  # noqa: A
     refused: OSError | None = None
     async with asyncio.timeout(timeout):
         for target in socket_addresses(address):
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            try:
+                connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            except OSError as error:
+                raise PeerClosed(f"cannot connect to {address!r}: {error}") from error
             connection.settimeout(0)
             try:
                 await asyncio.get_running_loop().sock_connect(connection, target)
@@ -222,6 +225,8 @@ class Connection:
         self._incoming += data
         try:
             self._dispatch_complete()
+            if len(self._received) > MAX_DESCRIPTORS:
+                raise Malformed(f"{len(self._received)} descriptors that no message announces")
         except Malformed as error:
             self._finish(PeerClosed(str(error)))
 

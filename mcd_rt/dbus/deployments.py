@@ -10,9 +10,11 @@ from typing import TypeVar
 from mcd_rt.dbus.wire import Value
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.deployment import Deployment, Deployments
+from mcd_rt.model.kernelargs import split_arguments
 from mcd_rt.model.nevra import Nevra
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_OSTREE = "ostree="
 T = TypeVar("T", str, bool)
 
 
@@ -28,6 +30,27 @@ def read_deployments(entries: Value) -> Deployments:
     if osname is None:
         osname = _get(raw[0], "osname", "")
     return Deployments(tuple(_deployment(entry) for entry in raw if _get(entry, "osname", "") == osname))
+
+
+def read_boot_options(answer: Value) -> str:
+    """Read the (plain) answer of ``GetDeploymentBootConfig``; raises ``AgentError`` (``rpm-ostree-protocol``)."""
+    match answer:
+        case [dict() as config]:
+            return _get(config, "options", "")
+        case _:
+            raise _unexpected("the boot configuration", answer)
+
+
+def read_kernel_arguments(options: str) -> tuple[str, ...]:
+    """Single arguments, without ostree's own, which is another one in every deployment.
+
+    Raises ``AgentError`` (``rpm-ostree-protocol``).
+    """
+    try:
+        arguments = split_arguments(options)
+    except ValueError as error:
+        raise _unexpected("the kernel arguments", f"{options[:100]} ({error})") from error
+    return tuple(argument for argument in arguments if not argument.startswith(_OSTREE))
 
 
 def _deployment(entry: dict[str, Value]) -> Deployment:

@@ -8,7 +8,10 @@ _ERRORS = "org.freedesktop.DBus.Error."
 NO_REPLY = f"{_ERRORS}NoReply"
 """The bus's answer where the service left instead of answering."""
 
-_ABSENT = tuple(f"{_ERRORS}{name}" for name in ("ServiceUnknown", "NameHasNoOwner", "Spawn.", "TimedOut"))
+_ABSENT = (
+    *(f"{_ERRORS}{name}" for name in ("ServiceUnknown", "NameHasNoOwner", "Spawn.", "TimedOut")),
+    "org.freedesktop.systemd1.",  # it could not be started: its unit is masked, or does not load
+)
 _BUSY_TEXTS = ("Transaction in progress", "System transaction in progress")
 
 

@@ -9,6 +9,7 @@ from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 
 _TIMEOUT = 25.0
+_LONGEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ async def blocking_inhibitors(bus: Bus) -> tuple[Inhibitor, ...]:
         match lock:
             case [str() as what, str() as who, str() as why, str() as mode, *_]:
                 if "shutdown" in what.split(":") and mode == "block":
-                    found.append(Inhibitor(who, why))
+                    found.append(Inhibitor(_shown(who), _shown(why)))
             case _:
                 raise _refused(question, ValueError(f"it lists {lock!r}"))
     return tuple(found)
@@ -61,6 +62,12 @@ async def reboot(bus: Bus, effects: Effects) -> None:
             raise _refused("logind did not reboot the node", error) from error
 
     await effects.mutate("logind Reboot", call)
+
+
+def _shown(text: str) -> str:
+    """Users who may object choose these words, which go to logs and terminals: one line, and not a long one."""
+    cut = text[:_LONGEST]
+    return cut if cut.isprintable() else repr(cut)[1:-1]
 
 
 def _refused(what: str, error: Exception) -> AgentError:

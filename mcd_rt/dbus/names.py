@@ -19,5 +19,9 @@ SYSTEMD_PATH = "/org/freedesktop/systemd1"
 SYSTEMD_MANAGER = f"{SYSTEMD}.Manager"
 SYSTEMD_UNIT = f"{SYSTEMD}.Unit"
 
+TUNED = "com.redhat.tuned"
+TUNED_PATH = "/Tuned"
+TUNED_CONTROL = f"{TUNED}.control"
+
 GIO_ERROR = "org.gtk.GDBus.UnmappedGError.Quark._g_2dio_2derror_2dquark.Code"
 """Prefix of every rpm-ostreed error; the number behind it is GLib's ``GIOErrorEnum``."""

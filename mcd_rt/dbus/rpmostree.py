@@ -8,21 +8,22 @@ transaction that was not started.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from mcd_rt.dbus.bus import Bus, bus_address, open_bus
 from mcd_rt.dbus.connection import PeerClosed, RemoteError
-from mcd_rt.dbus.deployments import read_deployments
+from mcd_rt.dbus.deployments import read_boot_options, read_deployments, read_kernel_arguments
 from mcd_rt.dbus.errormap import NO_REPLY, converted
 from mcd_rt.dbus.names import OS, RPM_OSTREE, SYSROOT, SYSROOT_PATH
 from mcd_rt.dbus.transaction import Deadlines, Outcome, Progress, run_transaction
-from mcd_rt.dbus.wire import Message, Typed, Value
+from mcd_rt.dbus.update import update_modifiers, update_options
+from mcd_rt.dbus.wire import Message, Typed, Value, plain
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.deployment import Deployments
-from mcd_rt.model.plan import Assembly
+from mcd_rt.model.plan import ArgumentsChange, Assembly
 from mcd_rt.model.settings import RpmOstreeSettings
 
 _REGISTER_TRIES = 3
@@ -73,8 +74,15 @@ class RpmOstree:
         await self._call(SYSROOT_PATH, f"{SYSROOT}.Reload")
 
     async def deployments(self) -> Deployments:
-        """What is there now."""
-        return read_deployments(await self._property(SYSROOT_PATH, f"{SYSROOT}.Deployments"))
+        """What is there now, with the kernel arguments of what comes first."""
+        found = read_deployments(await self._property(SYSROOT_PATH, f"{SYSROOT}.Deployments"))
+        options = await self._boot_options(pending=not found.merge.booted)
+        return replace(found, kernel_arguments=read_kernel_arguments(options))
+
+    async def _boot_options(self, *, pending: bool) -> str:
+        """The kernel command line of the booted deployment, or of what comes first."""
+        answer = await self._call(self._os_path, f"{OS}.GetDeploymentBootConfig", "sb", ["", pending])
+        return read_boot_options(plain(answer))
 
     async def active_transaction(self) -> ActiveTransaction | None:
         """The transaction that is going on, if any."""
@@ -113,20 +121,40 @@ class RpmOstree:
             ) from error
 
     async def update_deployment(
-        self, assembly: Assembly, descriptors: Sequence[int], on_progress: Callable[[Progress], None]
+        self,
+        assembly: Assembly,
+        descriptors: Sequence[int],
+        on_progress: Callable[[Progress], None],
+        repository: int | None = None,
     ) -> Outcome:
-        """Stage one assembly, locked; ``descriptors`` are those of ``assembly.install``, in order."""
-        modifiers = _modifiers(assembly, descriptors)
+        """Stage one assembly, locked; ``descriptors`` are those of ``assembly.install``, in order.
+
+        ``repository`` is the directory of the ostree repository that a rebase takes its commit from.
+        """
+        handles = (*descriptors, *([] if repository is None else [repository]))
+        body: list[Value] = [update_modifiers(assembly, len(descriptors), repository), update_options(assembly)]
+        return await self._transaction("UpdateDeployment", "a{sv}a{sv}", body, handles, on_progress)
+
+    async def change_kernel_arguments(
+        self, change: ArgumentsChange, on_progress: Callable[[Progress], None]
+    ) -> Outcome:
+        """Stage the merge deployment with other kernel arguments, locked.
+
+        rpm-ostree starts from what it is told is there, ostree's own argument among it (recorded: 67-kargs).
+        Raises ``AgentError`` (``transaction-foreign``) where that is not what the change was planned on any more.
+        """
+        pending = not read_deployments(await self._property(SYSROOT_PATH, f"{SYSROOT}.Deployments")).merge.booted
+        existing = await self._boot_options(pending=pending)
+        if read_kernel_arguments(existing) != change.existing:
+            reason = f"another client changed the kernel arguments to {existing}"
+            raise AgentError(Code.TRANSACTION_FOREIGN, reason, "the change is planned again")
         options: dict[str, Value] = {
-            "no-pull-base": Typed("b", value=True),
-            "cache-only": Typed("b", value=True),
-            "idempotent-layering": Typed("b", value=True),
             "lock-finalization": Typed("b", value=True),
-            "initiating-command-line": Typed("s", f"mcd-rt: {_title(assembly)} rpms={assembly.digest}"),
+            "initiating-command-line": Typed("s", "mcd-rt: kernel arguments"),
         }
-        return await self._transaction(
-            "UpdateDeployment", "a{sv}a{sv}", [modifiers, options], tuple(descriptors), on_progress
-        )
+        lists: list[Value] = [list(change.add), [], list(change.remove)]
+        body: list[Value] = [existing, *lists, options]
+        return await self._transaction("KernelArgs", "sasasasa{sv}", body, (), on_progress)
 
     async def finalize(self, base_checksum: str, on_progress: Callable[[Progress], None]) -> Outcome:
         """Unlock the staged deployment with this base and reboot into it."""
@@ -200,24 +228,6 @@ async def open_rpm_ostree(
         client = RpmOstree(bus, settings, effects, on_end)
         await client.register()
         yield client
-
-
-def _modifiers(assembly: Assembly, descriptors: Sequence[int]) -> dict[str, Value]:
-    names = {
-        "override-remove-packages": assembly.remove,
-        "override-reset-packages": assembly.reset,
-        "uninstall-packages": assembly.uninstall,
-    }
-    modifiers: dict[str, Value] = {key: Typed("as", list(value)) for key, value in names.items() if value}
-    if descriptors:
-        modifiers["install-local-packages"] = Typed("ah", list(range(len(descriptors))))
-    return modifiers
-
-
-def _title(assembly: Assembly) -> str:
-    if not assembly.install:
-        return "back to the default kernel"
-    return "install " + " ".join(str(package.nevra) for package in assembly.install)
 
 
 def _left_while_called(error: BaseException) -> bool:

@@ -17,10 +17,12 @@ from mcd_rt.desired.tree import describe
 from mcd_rt.errors import ConfigInvalid
 from mcd_rt.model.desired import MachineConfig
 from mcd_rt.model.kernel import KernelType
+from mcd_rt.model.kernelargs import split_arguments
 
 _GROUP = "machineconfiguration.openshift.io"
 _REALTIME = ("spec", "realtime")
 _KERNEL_TYPE = ("spec", "kernelType")
+_ARGUMENTS = ("spec", "kernelArguments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,10 @@ def parse_machine_config(text: bytes, source: str) -> MachineConfig:
         role=_role(document),
         kernel_type=_kernel_type(document),
         os_image=document.string("spec", "osImageURL") or "",
+        extensions_image=document.string("spec", "baseOSExtensionsContainerImage") or "",
         extensions=document.strings("spec", "extensions"),
-        kernel_arguments=document.strings("spec", "kernelArguments"),
-        fips=document.boolean("spec", "fips") or False,
+        kernel_arguments=_kernel_arguments(document),
+        fips=document.boolean("spec", "fips"),
     )
 
 
@@ -107,6 +110,17 @@ def _role(document: Document) -> str:
     labels = document.value("metadata", "labels")
     role = labels.get(f"{_GROUP}/role") if isinstance(labels, dict) else None
     return role if isinstance(role, str) else ""
+
+
+def _kernel_arguments(document: Document) -> tuple[str, ...]:
+    """One element may hold several, as the operator allows."""
+    arguments: list[str] = []
+    for index, text in enumerate(document.strings(*_ARGUMENTS)):
+        try:
+            arguments += split_arguments(text)
+        except ValueError as error:
+            raise document.invalid((*_ARGUMENTS, index), f"found {describe(text)}: {error}") from error
+    return tuple(arguments)
 
 
 def _kernel_type(document: Document) -> KernelType | None:

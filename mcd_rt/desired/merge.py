@@ -36,7 +36,9 @@ def merge_configs(rendered: MachineConfig | None, added: Iterable[MachineConfig]
         kernel_type=wanted,
         os_image=next((config.os_image for config in reversed(ordered) if config.os_image), ""),
         kernel_arguments=tuple(argument for config in ordered for argument in config.kernel_arguments),
-        fips=any(config.fips for config in ordered),
+        fips=any(said) if (said := [config.fips for config in ordered if config.fips is not None]) else None,
+        extensions_image=next((config.extensions_image for config in reversed(ordered) if config.extensions_image), ""),
+        added_arguments=tuple(argument for config in by_rank for argument in config.kernel_arguments),
     )
 
 

@@ -30,12 +30,25 @@ class Deployment:
     replacements: tuple[str, ...]
     kernel_release: str
 
+    @property
+    def base(self) -> str:
+        """Which base it is: the digest of the image it came from, or its commit where that is not known.
+
+        A container image gets the checksum of its commit only when it is pulled, so that a change to another base
+        can name it before by its digest alone.
+        """
+        return self.image_digest or self.base_checksum
+
 
 @dataclass(frozen=True, slots=True)
 class Deployments:
-    """All of them in boot order; the first is what a new transaction starts from."""
+    """All of them in boot order; the first is what a new transaction starts from.
+
+    ``kernel_arguments`` are those of the first, in their order.
+    """
 
     all: tuple[Deployment, ...]
+    kernel_arguments: tuple[str, ...] = ()
 
     @property
     def merge(self) -> Deployment:

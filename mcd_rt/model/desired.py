@@ -10,7 +10,8 @@ class MachineConfig:
     """One MachineConfig, reduced to what concerns the kernel.
 
     ``source`` is the file it stands in, ``role`` the value of its role label. ``kernel_type`` is ``None``
-    where it says nothing of it, ``os_image`` is ``osImageURL`` as written, empty where it has none.
+    where it says nothing of it, ``fips`` likewise; ``os_image`` and ``extensions_image`` are ``osImageURL`` and
+    ``baseOSExtensionsContainerImage`` as written, empty where it has none. ``kernel_arguments`` are single arguments.
     """
 
     source: str
@@ -18,9 +19,10 @@ class MachineConfig:
     role: str
     kernel_type: KernelType | None
     os_image: str
+    extensions_image: str
     extensions: tuple[str, ...]
     kernel_arguments: tuple[str, ...]
-    fips: bool
+    fips: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,15 @@ class Desired:
     """What a node's MachineConfigs ask for together.
 
     ``name`` is that of the config which decides the kernel type; ``os_image`` is ``osImageURL`` as written,
-    empty where no config has one.
+    empty where no config has one, ``extensions_image`` the image that has the kernel packages where the OS image has
+    not (``baseOSExtensionsContainerImage``). ``added_arguments`` are the ones of ``kernel_arguments`` that no rendered
+    config asks for. ``fips`` is ``None`` where no config says anything of it.
     """
 
     name: str
     kernel_type: KernelType
     os_image: str
     kernel_arguments: tuple[str, ...]
-    fips: bool
+    fips: bool | None
+    extensions_image: str = ""
+    added_arguments: tuple[str, ...] = ()

@@ -8,7 +8,9 @@ class Host:
     """Facts read from files (``observed/host.py``).
 
     ``kernel_release`` is what ``uname -r`` says, ``realtime`` whether the running kernel is
-    PREEMPT_RT, ``ostree`` whether the host booted from an ostree deployment.
+    PREEMPT_RT, ``ostree`` whether the host booted from an ostree deployment, ``fips`` whether the kernel
+    runs in FIPS mode. ``kernel_arguments`` are those of the running kernel, the boot loader's own among them.
+    ``layering_locked`` says why packages of this host cannot be changed; empty where they can.
     """
 
     os_id: str
@@ -19,6 +21,9 @@ class Host:
     kernel_release: str
     realtime: bool
     ostree: bool
+    fips: bool = False
+    kernel_arguments: tuple[str, ...] = ()
+    layering_locked: str = ""
 
     @property
     def supported(self) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from mcd_rt.errors import Failure
 from mcd_rt.model.content import Package
@@ -15,22 +15,40 @@ from mcd_rt.model.nevra import Nevra
 class Target:
     """The goal of a change.
 
-    ``packages`` are the kernel packages layered in it, ``kernel_release`` what ``uname -r`` must say
-    when it runs (empty: not known beforehand). ``image_digest`` is empty for the default kernel, which
-    needs no image.
+    ``base`` is the base it stands on (``Deployment.base``), ``packages`` are the kernel packages layered in it,
+    ``kernel_release`` what ``uname -r`` must say when it runs (empty: not known beforehand). ``image_digest`` is
+    that of the image the packages come from; empty for the default kernel, which needs none. ``kernel_arguments``
+    are those that are wanted, whoever put them there.
     """
 
     kernel_type: KernelType
-    base_checksum: str
+    base: str
     image_digest: str
     packages: tuple[Nevra, ...]
     kernel_release: str
+    kernel_arguments: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
-        """What attempts are counted against: equal goals, equal identity."""
+        """What attempts are counted against: equal goals, equal identity, whatever is known of them."""
         facts = asdict(self) | {"packages": sorted(str(package) for package in self.packages)}
+        del facts["kernel_release"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Rebase:
+    """Another OS image as the base, in the same transaction.
+
+    ``refspec`` is what rpm-ostree is told: a container reference, or a commit of the image's own repository, which
+    is then handed over with the ``custom_origin`` (URL and description) that says where it came from. ``repositories``
+    says whether packages stay layered that come from the host's repositories, which then must be reachable.
+    """
+
+    image: ImageReference
+    refspec: str
+    custom_origin: tuple[str, str] | None = None
+    repositories: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,12 @@ class Assembly:
     uninstall: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     reset: tuple[str, ...] = ()
+    rebase: Rebase | None = None
+
+    @property
+    def layers(self) -> bool:
+        """Whether it changes which packages there are, not only the base."""
+        return bool(self.install or self.uninstall or self.remove or self.reset)
 
     @property
     def digest(self) -> str:
@@ -56,10 +80,23 @@ class Assembly:
 
 
 @dataclass(frozen=True, slots=True)
+class ArgumentsChange:
+    """One ``KernelArgs``: of those ``existing`` the ones to ``remove``, once each, and those to ``add`` at the end."""
+
+    existing: tuple[str, ...]
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+
+
+Step = Assembly | ArgumentsChange
+"""One transaction that stages a deployment."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """What the staged deployment must look like when it is read back; sets, as sorted tuples."""
 
-    base_checksum: str
+    base: str
     local: tuple[Nevra, ...]
     requested: tuple[str, ...]
     removals: tuple[str, ...]
@@ -110,22 +147,46 @@ class NeedsContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One assembly that leads to a target, from the merge deployment ``merge_id``.
+class NeedsDigest:
+    """Cannot be planned without knowing what a tag means."""
 
-    ``kept`` lists what is not ours and stays (for people); ``on_staged`` says that it is built upon
-    work another client has staged or put first in the boot order, so that it must not be dropped;
-    ``foreign_removals`` are kernel packages somebody else had removed before us, which a way back must
-    leave removed.
+    image: ImageReference
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsOs:
+    """Cannot be planned without knowing what is in an OS image."""
+
+    image: ImageReference
+
+
+@dataclass(frozen=True, slots=True)
+class OwnArguments:
+    """Kernel arguments of our doing: ``ours`` are there once the change runs, ``gone`` are not any more."""
+
+    ours: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What leads to a target from the merge deployment ``merge_id``: the first of ``steps`` is the next to do.
+
+    ``shape`` and ``kernel_arguments`` are what it leaves staged. ``kept`` lists what is not ours and stays (for
+    people); ``on_staged`` says that it is built upon work another client has staged or put first in the boot order,
+    so that it must not be dropped; ``foreign_removals`` are kernel packages somebody else had removed before us,
+    which a way back must leave removed. ``arguments`` are ours after the first step.
     """
 
     target: Target
     merge_id: str
-    assembly: Assembly
+    steps: tuple[Step, ...]
     shape: Shape
+    kernel_arguments: tuple[str, ...]
     kept: tuple[str, ...]
     on_staged: bool
     foreign_removals: tuple[str, ...]
+    arguments: OwnArguments = field(default_factory=OwnArguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,4 +216,7 @@ class Held:
     until: float | None
 
 
-Plan = Steady | Waiting | Ignored | Refused | NeedsBase | NeedsContent | Change | Reboot | Discard | Held
+Needs = NeedsBase | NeedsContent | NeedsDigest | NeedsOs
+"""What a plan cannot be made without, and has to be asked for."""
+
+Plan = Steady | Waiting | Ignored | Refused | Needs | Change | Reboot | Discard | Held

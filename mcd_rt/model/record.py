@@ -1,10 +1,10 @@
 """What the agent remembers across crashes and boots. Times are seconds since the epoch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from mcd_rt.errors import Failure
-from mcd_rt.model.plan import Target
+from mcd_rt.model.plan import OwnArguments, Target
 
 
 @unique
@@ -20,7 +20,8 @@ class Phase(StrEnum):
 class Attempt:
     """A change that was begun: ``boot_id`` is the boot it was staged in.
 
-    ``deployment_id`` is empty until the staged deployment was read back.
+    ``deployment_id`` is empty until the staged deployment was read back. ``arguments`` are the kernel arguments of our
+    doing in it.
     """
 
     target: Target
@@ -29,6 +30,7 @@ class Attempt:
     started: float
     deployment_id: str = ""
     on_staged: bool = False
+    arguments: OwnArguments = field(default_factory=OwnArguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,21 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolved:
+    """What an image named by tag meant when it was first asked: its ``digest``."""
+
+    reference: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All of it.
 
     ``reboots`` are the times reboots of ours were asked for, oldest first. ``failure`` is why the last
     boot did not bring the target up; it stays until a target comes up or a person says ``retry``.
+    ``kernel_arguments`` are those of the running kernel that we put there. ``given_up`` is the identity of a target
+    that was there to be booted and that somebody, or the boot loader, turned away from.
     """
 
     attempt: Attempt | None = None
@@ -62,3 +74,6 @@ class Record:
     verified: Verified | None = None
     failure: Failure | None = None
     foreign_removals: tuple[str, ...] = ()
+    kernel_arguments: tuple[str, ...] = ()
+    given_up: str = ""
+    resolved: tuple[Resolved, ...] = ()

@@ -37,9 +37,48 @@ class AgentSettings:
 
 @dataclass(frozen=True, slots=True)
 class OsSettings:
-    """``[os]``: kernel-rt comes only from the image the base came from; what to do where that is not known."""
+    """``[os]``: who updates the OS, and where kernel-rt may come from.
 
+    ``manage`` is ``kernel-only`` (others rebase, and kernel-rt comes only from the image the base came from) or
+    ``image`` (the OS image of the config and the kernel are brought in one assembly). ``accept_unknown_base``: take
+    the packages of the config's image although it is not known which one the base came from.
+    """
+
+    manage: str = "kernel-only"
     accept_unknown_base: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KernelArgumentsSettings:
+    """``[kernel_arguments]``: whether those of the config are brought to the node at all."""
+
+    manage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TuningSettings:
+    """``[tuning]``: what comes and goes with the real-time kernel.
+
+    ``kernel_arguments`` are added to those of the config; ``tuned_profile`` is switched to over tuned's D-Bus API
+    while that kernel runs (empty: tuned is left alone).
+    """
+
+    kernel_arguments: tuple[str, ...] = ()
+    tuned_profile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """``[policy]``: ``fips`` is ``allow`` or ``refuse``: whether a FIPS node may have the real-time kernel."""
+
+    fips: str = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstbootSettings:
+    """``[firstboot]``: how long the change before the first workload may take, reboots not counted."""
+
+    timeout: float = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +87,7 @@ class ContentSettings:
 
     ``trust`` is ``require`` (signatures by one of ``keys``: files, or directories of them) or ``digest-only``.
     ``authfile`` are tried in their order. ``worker`` is ``socket`` (units of the host), ``child`` or ``auto``.
+    ``allow_tags``: an image named by tag is resolved once, and the digest recorded.
     """
 
     max_packages: int = 64
@@ -64,6 +104,7 @@ class ContentSettings:
         "/var/lib/kubelet/config.json",
     )
     worker: str = "auto"
+    allow_tags: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +168,10 @@ class Settings:
     node_config: NodeConfigSettings = field(default_factory=NodeConfigSettings)
     agent: AgentSettings = field(default_factory=AgentSettings)
     os: OsSettings = field(default_factory=OsSettings)
+    kernel_arguments: KernelArgumentsSettings = field(default_factory=KernelArgumentsSettings)
+    tuning: TuningSettings = field(default_factory=TuningSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    firstboot: FirstbootSettings = field(default_factory=FirstbootSettings)
     content: ContentSettings = field(default_factory=ContentSettings)
     rpm_ostree: RpmOstreeSettings = field(default_factory=RpmOstreeSettings)
     reboot: RebootSettings = field(default_factory=RebootSettings)

@@ -4,12 +4,16 @@ Sources: os-release(5), proc(5), ``reference/machine-config-daemon.md`` 1.3 and 
 """
 
 import platform
+import re
 import shlex
 from pathlib import Path
 
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.host import Host
+from mcd_rt.model.kernelargs import split_arguments
+
+_LOCKED = re.compile(r"^\s*LockLayering\s*=\s*(true|yes|1|on)\s*$", re.MULTILINE | re.IGNORECASE)
 
 
 def read_host(paths: HostPaths) -> Host:
@@ -25,6 +29,9 @@ def read_host(paths: HostPaths) -> Host:
         kernel_release=release,
         realtime=_is_realtime(paths),
         ostree=paths.below("/run/ostree-booted").exists(),
+        fips=_is_fips(paths),
+        kernel_arguments=_kernel_arguments(paths),
+        layering_locked=_layering_locked(paths),
     )
 
 
@@ -35,6 +42,31 @@ def _is_realtime(paths: HostPaths) -> bool:
         return _read(flag) == "1"
     version = _read(paths.below("/proc/sys/kernel/version"))
     return "PREEMPT_RT" in version or "PREEMPT RT" in version
+
+
+def _is_fips(paths: HostPaths) -> bool:
+    """A kernel built without it does not have the file."""
+    flag = paths.below("/proc/sys/crypto/fips_enabled")
+    return flag.exists() and _read(flag) == "1"
+
+
+def _kernel_arguments(paths: HostPaths) -> tuple[str, ...]:
+    text = _read(paths.below("/proc/cmdline"))
+    try:
+        return split_arguments(text)
+    except ValueError:  # whoever boots a node by hand may write anything
+        return tuple(text.split())
+
+
+def _layering_locked(paths: HostPaths) -> str:
+    """Who said that the packages of this host stay as they are (rpm-ostreed.conf(5); the MCO's on-cluster builds)."""
+    conf = paths.below("/etc/rpm-ostreed.conf")
+    if conf.exists() and _LOCKED.search(_read(conf)):
+        return f"LockLayering is set in {conf}"
+    built = paths.below("/etc/machine-config-daemon/currentimage")
+    if built.exists() and _read(built):
+        return f"its OS image is built for its pool ({built})"
+    return ""
 
 
 def _architecture(paths: HostPaths, release: str) -> str:

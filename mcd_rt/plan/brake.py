@@ -9,9 +9,13 @@ from mcd_rt.model.settings import RebootSettings
 
 DAY = 24 * 3600.0
 
+_TURNED_AWAY = Failure(Code.ROLLED_BACK, "another deployment was booted instead of the target", "`mcd-rt retry`")
+
 
 def judge_brake(record: Record, target: Target, settings: RebootSettings, now: float) -> Held | None:
     """Whether another reboot into a target must not be tried; ``now`` is seconds since the epoch."""
+    if record.given_up == target.identity:
+        return Held(record.failure or _TURNED_AWAY, None)
     tried = tries_of(record, target)
     if tried >= settings.attempts_per_target:
         last = f"; last: {record.failure.code}: {record.failure.message}" if record.failure else ""
@@ -46,7 +50,7 @@ def count_reboot(record: Record, target: Target, now: float) -> Record:
 
 def release_brake(record: Record) -> Record:
     """The record after a person said ``retry``."""
-    return replace(record, tries=(), reboots=(), failure=None)
+    return replace(record, tries=(), reboots=(), failure=None, given_up="")
 
 
 def _recent(record: Record, now: float) -> tuple[float, ...]:

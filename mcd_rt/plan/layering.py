@@ -41,12 +41,17 @@ def overridden_kernels(deployment: Deployment) -> tuple[str, ...]:
 def apart_from_kernel(deployment: Deployment) -> Shape:
     """The deployment without what makes its kernel type."""
     return Shape(
-        base_checksum=deployment.base_checksum,
+        base=deployment.base,
         local=tuple(nevra for nevra in deployment.local if flavor_owning(nevra.name) is None),
         requested=tuple(request for request in deployment.requested if flavor_owning(_name(request)) is None),
         removals=tuple(name for name in deployment.removals if not is_base_kernel(name)),
         replacements=deployment.replacements,
     )
+
+
+def kernel_part(deployment: Deployment) -> tuple[object, ...]:
+    """What makes a deployment's kernel type."""
+    return kernel_packages(deployment), kernel_requests(deployment), kernel_removals(deployment)
 
 
 def foreign_layers(deployment: Deployment) -> tuple[str, ...]:
@@ -60,7 +65,7 @@ def foreign_layers(deployment: Deployment) -> tuple[str, ...]:
 def shape_of(deployment: Deployment) -> Shape:
     """Everything that must be as planned when a staged deployment is read back."""
     return Shape(
-        base_checksum=deployment.base_checksum,
+        base=deployment.base,
         local=deployment.local,
         requested=deployment.requested,
         removals=deployment.removals,

@@ -4,8 +4,6 @@ The MCD switches the kernel itself when its rendered config asks for another tha
 expects packages of its own making (design.md, "living beside the MCO"). Then it is only looked at.
 """
 
-from dataclasses import dataclass
-
 from mcd_rt.errors import Code, Failure
 from mcd_rt.model.deployment import Deployment
 from mcd_rt.model.desired import Desired
@@ -15,16 +13,10 @@ from mcd_rt.model.plan import Change, Target
 from mcd_rt.model.state import State
 from mcd_rt.plan.layering import kernel_requests
 from mcd_rt.plan.outcome import Settled
+from mcd_rt.plan.situation import Neighbour
 from mcd_rt.plan.verification import judge_running
 
 _PAGES_64K = "64k"
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """An MCD beside which we manage the kernel; ``relieved``: somebody said so (``agent.manage`` is ``manage``)."""
-
-    relieved: bool
 
 
 def reason_to_observe(manage: str, mcd: str, rendered: KernelType | None) -> str:

@@ -64,7 +64,11 @@ _RETRIED = frozenset(
         Code.REBOOT_REFUSED,
         Code.REBOOT_STUCK,
         Code.NOT_FINALIZED,
+        Code.SHUTDOWN_SKIPPED,
         Code.ROLLED_BACK,
+        Code.BOOTED_ANOTHER,
+        Code.DISK_SPACE,
+        Code.MEMORY_LOW,
         Code.VERIFICATION_FAILED,
         Code.WRITE_FAILED,
     }
@@ -77,9 +81,11 @@ _MENDED_ELSEWHERE = frozenset(
         Code.IMAGE_NOT_FOUND,
         Code.IMAGE_UNTRUSTED_REGISTRY,
         Code.IMAGE_REJECTED_BY_POLICY,
+        Code.BOOT_SPACE,
     }
 )
-"""What a registry, or who configures the way to it, has to mend: not to be hammered."""
+"""What a registry, or who configures the way to it, has to mend: not to be hammered. Nor is a full /boot, where
+each try may assemble a deployment."""
 
 
 def outcome_of_plan(plan: Steady | Waiting | Ignored | Refused | Held) -> Settled:

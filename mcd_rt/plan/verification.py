@@ -4,11 +4,16 @@ from dataclasses import dataclass
 
 from mcd_rt.errors import Code, Failure
 from mcd_rt.model.deployment import Deployment, Deployments
+from mcd_rt.model.evidence import Evidence
 from mcd_rt.model.host import Host
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import Target
-from mcd_rt.model.record import Attempt, Phase
+from mcd_rt.model.record import Attempt, Phase, Record
+from mcd_rt.plan.evidence import NOTHING, explain_other_boot
+from mcd_rt.plan.kernelargs import missing_arguments, ours_among
 from mcd_rt.plan.layering import is_swapped, kernel_packages
+
+_CMDLINE = "/proc/cmdline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +38,38 @@ class Overtaken:
 Verdict = CameUp | DidNotComeUp | Overtaken
 
 
-def judge_boot(attempt: Attempt, deployments: Deployments, host: Host) -> Verdict:
-    """What became of an attempt of an earlier boot."""
+def judge_boot(attempt: Attempt, deployments: Deployments, host: Host, evidence: Evidence = NOTHING) -> Verdict:
+    """What became of an attempt of an earlier boot; ``evidence`` tells why, where it did not come up."""
     booted = deployments.booted
-    if booted is not None and has_target(booted, attempt.target):
+    if booted is not None and _has_come_up(booted, attempt, host):
         failure = judge_running(attempt.target, host)
         return CameUp(attempt.target) if failure is None else DidNotComeUp(failure)
     if attempt.phase is not Phase.REBOOTING:
         return Overtaken()
-    runs = booted.id if booted is not None else "no deployment"
-    if any(deployment.id == attempt.deployment_id for deployment in deployments.all):
-        reason = f"{attempt.target.kernel_type} was written to the boot loader, but {runs} was booted"
-        return DidNotComeUp(Failure(Code.ROLLED_BACK, reason, "a person chose it, or the target did not boot"))
-    reason = f"the staged {attempt.target.kernel_type} deployment was not finalized; {runs} was booted"
-    hint = "`journalctl -b -1 -u ostree-finalize-staged` tells why; a full /boot is the common cause"
-    return DidNotComeUp(Failure(Code.NOT_FINALIZED, reason, hint))
+    return DidNotComeUp(explain_other_boot(attempt, deployments, evidence))
+
+
+def _has_come_up(booted: Deployment, attempt: Attempt, host: Host) -> bool:
+    """Whether the very deployment booted that was staged, or one made from it.
+
+    A change of kernel arguments alone leaves base and packages as they were: then only the arguments tell.
+    """
+    if booted.id == attempt.deployment_id:
+        return True
+    if not has_target(booted, attempt.target):
+        return False
+    wanted, gone = attempt.target.kernel_arguments, attempt.arguments.gone
+    return not missing_arguments(wanted, host.kernel_arguments) and (
+        missing_arguments(gone, host.kernel_arguments) == missing_arguments(gone, ())
+    )
+
+
+def arguments_of_boot(record: Record, attempt: Attempt, deployments: Deployments, host: Host) -> tuple[str, ...]:
+    """Which kernel arguments are ours after a boot: those of the attempt where it booted, or those from before it."""
+    booted = deployments.booted
+    came_up = booted is not None and _has_come_up(booted, attempt, host)
+    ours = attempt.arguments.ours if came_up else record.kernel_arguments
+    return ours_among(deployments.kernel_arguments, ours)
 
 
 def judge_running(target: Target, host: Host) -> Failure | None:
@@ -58,6 +80,8 @@ def judge_running(target: Target, host: Host) -> Failure | None:
     elif host.realtime != (target.kernel_type is KernelType.REALTIME):
         kind = "real-time" if host.realtime else "not real-time"
         reason = f"{target.kernel_type} must run, but the running kernel {host.kernel_release} is {kind}"
+    elif missing := missing_arguments(target.kernel_arguments, host.kernel_arguments):
+        reason = f"the running kernel was not given {' '.join(missing)} ({_CMDLINE})"
     else:
         return None
     hint = "`mcd-rt plan` tells whether a change is due; if not, look at the boot loader entries and for a kexec"
@@ -68,7 +92,7 @@ def has_target(deployment: Deployment, target: Target) -> bool:
     """Whether a deployment has the target's base and kernel packages, whatever else is layered on it."""
     wanted = set(target.packages) if target.image_digest else set()
     return (
-        deployment.base_checksum == target.base_checksum
+        deployment.base == target.base
         and set(kernel_packages(deployment)) == wanted
         and is_swapped(deployment) == bool(wanted)
     )

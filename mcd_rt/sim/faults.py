@@ -65,6 +65,8 @@ class Twist(Enum):
     """One local RPM is missing in what is staged."""
     LOCK_LOST = auto()
     """What is staged is not locked."""
+    ANOTHER = auto()
+    """What is staged has a package that nobody asked for."""
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class Faults:
     """A reboot is accepted and never comes."""
     finalize_fails: bool = False
     """What is staged is not finalized at shutdown: the old deployment boots."""
+    falls_back: bool = False
+    """What is staged is written, and the boot loader (or a person at its menu) boots the old deployment."""
 
     def take(self, step: str) -> list[AtStep]:
         """The faults that are due in a step, which are used up; ``ANY`` is the step before the first."""
@@ -105,6 +109,8 @@ class Faults:
                 return _with_staged(outcome, _without_one)
             case Twist.LOCK_LOST:
                 return _with_staged(outcome, lambda staged: replace(staged, locked=False))
+            case Twist.ANOTHER:
+                return _with_staged(outcome, _with_one_more)
 
 
 def _with_staged(outcome: Outcome, change: Callable[[Deployment], Deployment]) -> Outcome:
@@ -115,6 +121,11 @@ def _with_staged(outcome: Outcome, change: Callable[[Deployment], Deployment]) -
 
 def _without_one(staged: Deployment) -> Deployment:
     origin = replace(staged.tree.origin, local=staged.tree.origin.local[1:])
+    return replace(staged, tree=Tree(staged.tree.base, origin))
+
+
+def _with_one_more(staged: Deployment) -> Deployment:
+    origin = replace(staged.tree.origin, packages=(*staged.tree.origin.packages, "unasked"))
     return replace(staged, tree=Tree(staged.tree.base, origin))
 
 

@@ -2,8 +2,11 @@
 
 import shlex
 import shutil
+from configparser import ConfigParser
 from pathlib import Path
 
+from mcd_rt.model.kernelargs import split_arguments
+from mcd_rt.sim.bootentry import boot_checksum, boot_options
 from mcd_rt.sim.demokey import FILE_NAME, PUBLIC_KEY
 from mcd_rt.sim.world import Base, System
 
@@ -19,6 +22,8 @@ VARIANT_ID=coreos
 RHEL = 'NAME="Red Hat Enterprise Linux"\nID="rhel"\nVERSION="{version}"\nVERSION_ID="9.4"\n'
 FEDORA = 'NAME="Fedora Linux"\nID=fedora\nVERSION="{version}"\nVERSION_ID=40\nVARIANT_ID=server\n'
 """``/etc/os-release``, with the version of the base in it."""
+
+DAEMON_SETTINGS = "etc/rpm-ostreed.conf"
 
 _COMMAND = """\
 #!/bin/sh
@@ -53,13 +58,15 @@ def write_boot(root: Path, system: System, boot_id: str, os_release: str) -> Non
     booted, tree = system.booted, system.booted.tree
     release = tree.kernel_release
     preemption = ("PREEMPT RT" if ".el8" in release else "PREEMPT_RT") if tree.realtime else "PREEMPT_DYNAMIC"
-    image = f"BOOT_IMAGE=(hd0,gpt3)/ostree/{system.osname}-{booted.checksum}/vmlinuz-{release}"
+    image = f"BOOT_IMAGE=(hd0,gpt3)/ostree/{system.osname}-{boot_checksum(booted)}/vmlinuz-{release}"
+    options = boot_options(system, booted)
     _write(root / "etc/os-release", os_release.format(version=tree.base.version))
     _write(root / "proc/sys/kernel/osrelease", f"{release}\n")
     _write(root / "proc/sys/kernel/version", f"#1 SMP {preemption} Thu Jan  1 00:00:00 UTC 1970\n")
     _write(root / "proc/sys/kernel/arch", "aarch64\n" if "aarch64" in release else "x86_64\n")
     _write(root / "proc/sys/kernel/random/boot_id", f"{boot_id}\n")
-    _write(root / "proc/cmdline", f"{image} {booted.kernel_arguments}\n")
+    _write(root / "proc/cmdline", f"{image} {_as_grub_quotes(options)}\n")
+    _write(root / "proc/sys/crypto/fips_enabled", f"{int('fips=1' in options.split(' '))}\n")
     _write(root / "run/ostree-booted", "")
     (root / "run/ostree").mkdir()
     realtime = root / "sys/kernel/realtime"
@@ -79,6 +86,27 @@ def write_deployments(root: Path, system: System) -> None:
         staged.unlink(missing_ok=True)
     else:
         staged.write_text(f"{system.staged.checksum}.{system.staged.serial} locked={system.staged.locked}\n")
+
+
+def lock_layering(root: Path) -> None:
+    """Set up rpm-ostreed as an image-mode host does that wants no layering."""
+    _write(root / DAEMON_SETTINGS, "[Daemon]\nLockLayering=true\n")
+
+
+def is_layering_locked(settings: Path) -> bool:
+    """Whether ``rpm-ostreed.conf`` says so; it need not be there."""
+    read = ConfigParser()
+    read.read(settings)
+    return read.getboolean("Daemon", "LockLayering", fallback=False)
+
+
+def _as_grub_quotes(options: str) -> str:
+    """GRUB puts the quotes around the whole argument: ``"a=b c"`` for ``a="b c"``.
+
+    Source: libostree's own test of quoted arguments in ``/proc/cmdline``.
+    """
+    words = (word.replace('"', "") if '"' in word else word for word in split_arguments(options))
+    return " ".join(f'"{word}"' if " " in word else word for word in words)
 
 
 def _write(path: Path, text: str) -> None:

@@ -196,6 +196,11 @@ def write_layout(
     return ImageReference(str(place), tag, str(entry["digest"]), layout=True)
 
 
+def diff_id_of(layer: Layer) -> str:
+    """The digest of a layer unpacked, as configs and labels name it."""
+    return f"sha256:{hashlib.sha256(_archive(layer.entries)).hexdigest()}"
+
+
 def put_blob(directory: Path, data: bytes) -> str:
     """Write a blob into a layout and return its digest."""
     digest = hashlib.sha256(data).hexdigest()

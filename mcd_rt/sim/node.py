@@ -5,7 +5,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,8 +13,9 @@ from mcd_rt.dbus.names import RPM_OSTREE
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.sim.bases import installed_origin
 from mcd_rt.sim.faults import Faults
-from mcd_rt.sim.hostfiles import RHCOS, write_boot, write_commands, write_deployments, write_keys
+from mcd_rt.sim.hostfiles import DAEMON_SETTINGS, RHCOS, write_boot, write_commands, write_deployments, write_keys
 from mcd_rt.sim.logind import Logind
+from mcd_rt.sim.operations import Conditions
 from mcd_rt.sim.privatebus import PrivateBus
 from mcd_rt.sim.process import AgentExited, AgentSaid, AgentService, AgentStarted
 from mcd_rt.sim.profiles import DEFAULT, PROFILES
@@ -37,7 +38,8 @@ class Rebooted:
 Event = AgentStarted | AgentExited | AgentSaid | Finished | Rebooted
 """What happens on a node, in the order in which it happens."""
 
-_ARGUMENTS = "root=UUID=6b1ec5d8-1a3f-4e24-b0f6-b5d5e6a8c9d0 rw ignition.platform.id=metal"
+ARGUMENTS = "root=UUID=6b1ec5d8-1a3f-4e24-b0f6-b5d5e6a8c9d0 rw ignition.platform.id=metal"
+"""The kernel arguments a node is installed with where nothing else is said."""
 _GONE_TIMEOUT = 5.0
 
 
@@ -45,7 +47,8 @@ class SimulatedNode:
     """Use as ``async with SimulatedNode(...)``, or with ``start`` and ``stop``.
 
     ``profile`` is the version of rpm-ostree, ``bases`` the operating systems it can run, ``booted`` the
-    origin it was installed from (of the first base, where nothing is said). ``on_event`` hears every
+    origin it was installed from (of the first base, where nothing is said), with ``kernel_arguments``
+    (``fips=1`` among them makes it a FIPS host). ``on_event`` hears every
     event at once; ``events`` keeps them all. ``pace`` is seconds a step of a transaction takes.
     """
 
@@ -55,6 +58,7 @@ class SimulatedNode:
         *,
         profile: str = DEFAULT,
         booted: Origin | None = None,
+        kernel_arguments: str = ARGUMENTS,
         os_release: str = RHCOS,
         on_event: Callable[[Event], None] = lambda _event: None,
         has_rpm_ostree: bool = True,
@@ -65,7 +69,7 @@ class SimulatedNode:
         self.reboots = 0
         version = PROFILES[profile]
         origin = booted or installed_origin(bases[0], version)
-        system = fresh_system("rhcos", bases, origin, _ARGUMENTS)
+        system = fresh_system("rhcos", bases, origin, kernel_arguments)
         consequences = Consequences(self._changed, self._happened, self._reboot_asked)
         self.rpm_ostree = RpmOstree(system, version, self.faults, consequences)
         self.rpm_ostree.pace = pace
@@ -73,6 +77,7 @@ class SimulatedNode:
         self.systemd = Systemd()
         self._bus = PrivateBus((RPM_OSTREE,) if has_rpm_ostree else (), self._wanted)
         self.root = self._bus.place / "root"
+        self.rpm_ostree.conditions = Conditions(version, self.faults, self.root / DAEMON_SETTINGS)
         self.paths = HostPaths(self.root)
         self.agent_log = self._bus.place / "agent.log"
         self._os_release = os_release
@@ -176,7 +181,9 @@ class SimulatedNode:
         await self._stop_agent(requester, orderly=orderly)
         await self.rpm_ostree.stop()
         finalized = orderly and not self.faults.finalize_fails
-        system = self.rpm_ostree.system = reboot(self.rpm_ostree.system, finalize=finalized)
+        before = self.booted
+        system = reboot(self.rpm_ostree.system, finalize=finalized)
+        self.rpm_ostree.system = system = _fallen_back(system, before) if self.faults.falls_back else system
         boot_id = str(uuid.uuid4())
         write_boot(self.root, system, boot_id, self._os_release)
         self.systemd.finalizer_is(active=False)
@@ -221,6 +228,13 @@ class SimulatedNode:
     def _settled(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         self._broken = self._broken or (None if task.cancelled() else task.exception())
+
+
+def _fallen_back(system: System, before: Deployment) -> System:
+    """What ran before runs again, and the boot order stays, as after a choice in the boot menu."""
+    ran = (before.checksum, before.serial)
+    found = (replace(each, booted=(each.checksum, each.serial) == ran) for each in system.deployments)
+    return replace(system, deployments=tuple(found))
 
 
 async def _end_process(pid: int) -> None:

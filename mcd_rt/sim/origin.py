@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
+from mcd_rt.sim.depsolve import check_dependencies
 from mcd_rt.sim.profiles import Profile
+from mcd_rt.sim.refspec import image_digest, is_checksum, is_container
 from mcd_rt.sim.request import Update
 from mcd_rt.sim.steps import STAGING, Note, Outcome, Progress, Refused, Step, Task
 from mcd_rt.sim.world import Base, Origin, Repository, Rpm, System, Tree, name_of, stage
@@ -60,7 +62,7 @@ def _changed_tree(
 ) -> tuple[Tree, bool]:
     """The new tree, and whether any modifier did anything: what one undoes of another counts as well."""
     merge = system.merge.tree
-    rebased = _rebased(merge.origin, update)
+    rebased = _rebased(merge.origin, update, profile)
     uninstalled = _uninstalled(rebased, update)
     installed = _installed(uninstalled, update, files, profile)
     overridden = _overridden(installed, update, files, merge.base)
@@ -74,17 +76,19 @@ def _changed_tree(
     return Tree(base, origin), changed
 
 
-def _rebased(origin: Origin, update: Update) -> Origin:
+def _rebased(origin: Origin, update: Update, profile: Profile) -> Origin:
     if not update.refspec:
         return origin
+    if is_container(update.refspec) and not profile.container_origins:
+        raise Refused(f"Invalid refspec {update.refspec}")  # what ostree_parse_refspec says; not recorded
     refspec, (remote, colon, _branch) = update.refspec, origin.refspec.partition(":")
     if refspec.startswith(":"):
         refspec = refspec[1:]
-    elif _is_checksum(refspec) and colon and not _is_container(origin.refspec):
+    elif is_checksum(refspec) and colon and not is_container(origin.refspec):
         refspec = f"{remote}:{refspec}"  # a bare checksum inherits the remote (utils.cxx:45-114)
-    if refspec == origin.refspec and not _is_checksum(refspec):
+    if refspec == origin.refspec and not is_checksum(refspec):
         raise Refused(f"Old and new refs are equal: {refspec}")
-    pinned = _is_checksum(refspec) or "@sha256:" in refspec
+    pinned = is_checksum(refspec) or image_digest(refspec)
     return replace(origin, refspec=refspec, custom=update.custom_origin if pinned else None)
 
 
@@ -150,19 +154,47 @@ def _pulled(system: System, origin: Origin, update: Update, steps: list[Step]) -
     if update.revision:
         return _deployed_revision(system, origin, update.revision, steps)
     base = system.resolve(origin.refspec)
+    if is_container(origin.refspec):
+        return _pulled_image(base, origin.refspec, steps)
+    if is_checksum(origin.refspec):
+        return _pulled_commit(system, base, origin.refspec, update, steps)
+    if update.cache_only and origin.refspec != system.merge.tree.origin.refspec:
+        raise Refused(f"Refspec '{origin.refspec}' not found")  # it forbids the pull of the branch
     if base is None:
-        name = origin.refspec if _is_container(origin.refspec) else origin.refspec.rpartition(":")[2]
+        name = origin.refspec.rpartition(":")[2]
         raise Refused(f"While pulling {name}: Refspec '{name}' not found")
-    if _is_checksum(origin.refspec) and not update.refspec:
+    steps += [_PULLED, Progress()]
+    return base
+
+
+def _pulled_image(base: Base | None, refspec: str, steps: list[Step]) -> Base:
+    """Of a container; ``cache-only`` does not forbid it. The message and the error are from source, not recorded."""
+    steps.append(Note(f"Pulling manifest: {refspec}"))
+    if base is None:
+        where = refspec.removeprefix("ostree-unverified-registry:").partition(":docker://")
+        place = where[2] or where[0]
+        raise Refused(f"Creating importer: failed to invoke method OpenImage: reading manifest of {place}: not found")
+    return base
+
+
+def _pulled_commit(system: System, base: Base | None, refspec: str, update: Update, steps: list[Step]) -> Base:
+    """Of a commit: without a remote it must be in the repository, or have come out of the client's own one."""
+    remote, _colon, checksum = refspec.rpartition(":")
+    known = remote or update.imported == checksum or system.has_commit(checksum)
+    if base is None and remote:
+        raise Refused(f"While pulling {checksum}: Refspec '{checksum}' not found")
+    if base is None or not known:
+        raise Refused(f"No such metadata object {checksum}.commit")
+    if not update.refspec:
         steps.append(Note("Pinned to commit; no upgrade available."))
-    else:
+    elif remote or update.imported:
         steps += [_PULLED, Progress()]
     return base
 
 
 def _deployed_revision(system: System, origin: Origin, revision: str, steps: list[Step]) -> Base:
-    if _is_checksum(origin.refspec) or _is_container(origin.refspec):
-        state = "pinned to commit" if _is_checksum(origin.refspec) else "tracking a container image reference"
+    if is_checksum(origin.refspec) or is_container(origin.refspec):
+        state = "pinned to commit" if is_checksum(origin.refspec) else "tracking a container image reference"
         raise Refused(f"Cannot look up version while {state}")
     steps += [Note(f"Validating checksum '{revision}'"), _PULLED]
     base = system.resolve(revision)
@@ -190,9 +222,7 @@ def _prepare(tree: Tree, repository: Repository | None, steps: list[Step], *, fe
     missing = [name for name in origin.packages if repository is None or name not in repository.packages]
     if missing:
         raise Refused(f"Packages not found: {', '.join(missing)}")
-    for rpm in origin.local:
-        if tree.base.find(rpm.name) and rpm.name not in origin.removals:
-            raise Refused("Some base packages would be replaced")
+    check_dependencies(tree)
 
 
 def _read_repository(repository: Repository | None, steps: list[Step]) -> None:
@@ -257,12 +287,3 @@ def _count(number: int, noun: str) -> str:
 
 def _sorted(*rpms: Rpm) -> tuple[Rpm, ...]:
     return tuple(sorted(rpms, key=lambda rpm: rpm.nevra))
-
-
-def _is_container(refspec: str) -> bool:
-    return refspec.startswith(("ostree-unverified-registry:", "ostree-unverified-image:", "ostree-image-signed:"))
-
-
-def _is_checksum(refspec: str) -> bool:
-    last = refspec.rpartition(":")[2]
-    return len(last) == 64 and all(digit in "0123456789abcdef" for digit in last) and "@" not in refspec

@@ -27,6 +27,8 @@ class Manner(Enum):
     """Accepts, and never answers: seen where the daemon cannot see the client's process."""
     CLOSING = auto()
     """Closes after the first line."""
+    LEAVING = auto()
+    """Welcomes the client and closes before its first message."""
 
 
 async def authenticate(connected: socket.socket) -> None:
@@ -132,7 +134,7 @@ class PeerServer:
         """Whether the client is one of us now; one that left before is no loss."""
         try:
             match self._manner:
-                case Manner.PROPER:
+                case Manner.PROPER | Manner.LEAVING:
                     await authenticate(connected)
                 case Manner.SILENT:
                     await asyncio.get_running_loop().create_future()

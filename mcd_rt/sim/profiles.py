@@ -39,6 +39,8 @@ class Profile:
     """After a reboot request no transaction is begun, since v2021.6 [2, Busy]."""
     file_overrides: bool
     """Deployments list requested-local-fileoverride-packages since v2021.13 [1]."""
+    layering_lock: bool
+    """``LockLayering`` in rpm-ostreed.conf is heeded since v2023.2 [2]."""
     reboot_flags: bool
     """logind has ``RebootWithFlags``: RHEL 9 and later, not RHEL 8's 239 [5]."""
 
@@ -59,6 +61,7 @@ _RECORDED = Profile(
     finalize_is_strict=False,
     reboot_ends_transactions=False,
     file_overrides=False,
+    layering_lock=False,
     reboot_flags=False,
 )
 
@@ -81,6 +84,7 @@ _CURRENT = Profile(
     finalize_is_strict=True,
     reboot_ends_transactions=True,
     file_overrides=True,
+    layering_lock=True,
     reboot_flags=True,
 )
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from mcd_rt.dbus.wire import Typed, Value
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.sim.profiles import Profile
+from mcd_rt.sim.refspec import image_digest, is_container
 from mcd_rt.sim.world import Deployment, System, name_of
-
-_CONTAINER = "ostree-unverified-registry:"
 
 
 def sysroot_properties(system: System, profile: Profile, os_path: str) -> dict[str, Typed]:
@@ -64,11 +63,13 @@ def deployment_properties(deployment: Deployment, osname: str, profile: Profile)
 
 
 def _origin_properties(deployment: Deployment) -> dict[str, Value]:
+    """Where it came from; the digest is that of the image that was pulled, also where a tag was asked for."""
     origin = deployment.tree.origin
     found: dict[str, Value] = {}
-    if origin.refspec.startswith(_CONTAINER):
+    if is_container(origin.refspec):
+        digest = image_digest(origin.refspec) or deployment.tree.base.image_digest
         found["container-image-reference"] = Typed("s", origin.refspec)
-        found["container-image-reference-digest"] = Typed("s", origin.refspec.rpartition("@")[2])
+        found["container-image-reference-digest"] = Typed("s", digest)
     else:
         found["origin"] = Typed("s", origin.refspec)
     if origin.custom is not None:

@@ -5,17 +5,60 @@ Looked up by exact type: a value of another type is as good as absent, unknown k
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mcd_rt.dbus.wire import Typed, Value
+from mcd_rt.dbus.wire import Message, Typed, Value, plain
 from mcd_rt.sim.steps import Refused
 
 Dictionary = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asked for, as it came: the arguments of a call by name, its options, how many descriptors.
+
+    ``modifiers`` of ``UpdateDeployment`` are its own; of ``KernelArgs`` they are ``existing``, ``added``,
+    ``replaced``, ``removed``, of ``PkgChange`` ``added`` and ``removed``, of ``Rebase`` ``refspec``, of ``Cleanup``
+    ``kinds``. Values are without signatures.
+    """
+
+    modifiers: Mapping[str, Value] = field(default_factory=dict)
+    options: Mapping[str, Value] = field(default_factory=dict)
+    descriptors: int = 0
+
+
+_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "UpdateDeployment": ("", "options"),
+    "KernelArgs": ("existing", "added", "replaced", "removed", "options"),
+    "PkgChange": ("options", "added", "removed"),
+    "Rebase": ("options", "refspec", ""),
+    "Cleanup": ("kinds",),
+}
+
+
+def read_request(call: Message) -> Request:
+    """A call of the OS interface, for whoever wants to know exactly what was asked."""
+    modifiers: dict[str, Value] = {}
+    options: dict[str, Value] = {}
+    for name, value in zip(_ARGUMENTS.get(call.member, ("options",)), map(plain, call.body), strict=True):
+        match name, value:
+            case "options", dict():
+                options = value
+            case "", dict():
+                modifiers = value
+            case "", _:
+                pass  # packages of a Rebase, which nobody reads
+            case _:
+                modifiers[name] = value
+    return Request(modifiers, options, len(call.descriptors))
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
-    """One request; indices point at the descriptors that came with it."""
+    """One request; indices point at the descriptors that came with it.
+
+    ``imported`` is the commit that came out of the client's own repository; until then it is empty.
+    """
 
     refspec: str = ""
     revision: str = ""
@@ -37,6 +80,13 @@ class Update:
     lock: bool = False
     reboot: bool = False
     custom_origin: tuple[str, str] | None = None
+    imported: str = ""
+
+    @property
+    def layers(self) -> bool:
+        """Whether it changes what is layered or overridden."""
+        packages = (self.install, self.uninstall, self.install_local, self.no_layering)
+        return any(packages) or any((self.remove, self.reset, self.replace_local, self.no_overrides))
 
     @property
     def recognised(self) -> bool:
@@ -107,6 +157,10 @@ def check_arguments(update: Update, received: int) -> None:
         raise Refused("Can't specify no-overrides if setting override modifiers")
     if update.replace_remote:
         raise Refused("Non-local replacement overrides not implemented yet")
+    if update.repository_handle is not None and not update.refspec:
+        raise Refused("Missing ref for transient local rebases")
+    if update.repository_handle is not None and update.revision:
+        raise Refused("Revision overrides for transient local rebases not implemented yet")
 
 
 def flag(options: Dictionary, key: str) -> bool:

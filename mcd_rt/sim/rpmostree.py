@@ -3,36 +3,34 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from mcd_rt.dbus.names import BUS, GIO_ERROR, OS, RPM_OSTREE, SYSROOT, SYSROOT_PATH
-from mcd_rt.dbus.wire import Message, Typed, Value
-from mcd_rt.sim.faults import Die, Faults, Hold
-from mcd_rt.sim.origin import apply_update
+from mcd_rt.dbus.names import GIO_ERROR, OS, RPM_OSTREE, SYSROOT, SYSROOT_PATH
+from mcd_rt.dbus.wire import Message, Typed
+from mcd_rt.sim.bootentry import boot_options
+from mcd_rt.sim.faults import Faults, Hold
+from mcd_rt.sim.operations import FAILED, OPERATIONS, Conditions, Operation, read_operation
 from mcd_rt.sim.profiles import Profile
 from mcd_rt.sim.properties import os_properties, sysroot_properties
-from mcd_rt.sim.request import Dictionary, Update, check_arguments, command_line, parse_update
-from mcd_rt.sim.rpmfile import read_rpm
+from mcd_rt.sim.request import Request, read_request
 from mcd_rt.sim.service import UNKNOWN_METHOD, BusService, CallError, Handler, Reply
-from mcd_rt.sim.steps import Outcome, Refused, Task
-from mcd_rt.sim.sysroot import change_arguments, check_cleanup, clean_up, finalize
+from mcd_rt.sim.steps import Outcome, Task
 from mcd_rt.sim.transaction import Caller, Job, Listening, Phase, Surroundings, Transaction
 from mcd_rt.sim.world import System
 
-FAILED, NOT_FOUND = (f"{GIO_ERROR}{number}" for number in (0, 1))
+NOT_FOUND = f"{GIO_ERROR}1"
 FOREIGN = ":0.0"
 """The unique name of the other client, who is not on the bus."""
-ABORT = Task("Aborting")
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """One transaction that ended: what was asked and by whom, and how it went.
 
-    ``wrote`` says whether it staged a deployment, ``error`` is empty where it worked.
+    ``wrote`` says whether it staged a deployment, ``error`` is empty where it worked, ``request`` is exactly
+    what was asked for.
     """
 
     method: str
@@ -40,6 +38,7 @@ class Finished:
     sender: str
     wrote: bool
     error: str
+    request: Request = field(default_factory=Request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,7 @@ class RpmOstree:
     def __init__(self, system: System, profile: Profile, faults: Faults, consequences: Consequences) -> None:
         self.system = system
         self.profile = profile
+        self.conditions = Conditions(profile, faults)
         self.pace = 0.0
         self.starts = 0
         self.assemblies = 0
@@ -113,16 +113,8 @@ class RpmOstree:
             "Reload": self._reload,
             "GetOS": self._get_os,
         }
-        operations: dict[str, Handler] = {
-            "UpdateDeployment": self._update_deployment,
-            "PkgChange": self._change_packages,
-            "Rebase": self._rebase,
-            "Upgrade": self._upgrade,
-            "KernelArgs": self._change_arguments,
-            "Cleanup": self._clean_up,
-            "FinalizeDeployment": self._finalize,
-            "GetDeploymentBootConfig": self._boot_config,
-        }
+        operations: dict[str, Handler] = dict.fromkeys(OPERATIONS, self._operate)
+        operations["GetDeploymentBootConfig"] = self._boot_config
         named = {f"{SYSROOT}.{name}": handler for name, handler in sysroot.items()}
         return named | {f"{OS}.{name}": handler for name, handler in operations.items()}
 
@@ -150,78 +142,30 @@ class RpmOstree:
             raise CallError(NOT_FOUND, f'OS name "{name}" not found')
         return "o", [self._path]
 
-    async def _update_deployment(self, call: Message) -> Reply:
-        modifiers, options = (_dictionary(part) for part in call.body)
-        update = parse_update(modifiers, options)
-        if not update.recognised:
-            denied = f"rpmostreed OS operation {call.member} not allowed for user"
-            raise CallError(f"{BUS}.Error.AccessDenied", denied)
-        return await self._begin_update(call, update, options)
-
-    async def _change_packages(self, call: Message) -> Reply:
-        options, added, removed = call.body
-        modifiers: Dictionary = {"install-packages": Typed("as", added), "uninstall-packages": Typed("as", removed)}
-        return await self._begin_update(call, parse_update(modifiers, _dictionary(options)), _dictionary(options))
-
-    async def _rebase(self, call: Message) -> Reply:
-        options, refspec = _dictionary(call.body[0]), call.body[1]
-        modifiers: dict[str, Value] = {"set-refspec": Typed("s", refspec)}
-        if "revision" in options:
-            modifiers["set-revision"] = options["revision"]
-        return await self._begin_update(call, parse_update(modifiers, options), options)
-
-    async def _upgrade(self, call: Message) -> Reply:
-        [options] = (_dictionary(part) for part in call.body)
-        return await self._begin_update(call, parse_update({}, options), options)
-
-    async def _begin_update(self, call: Message, update: Update, options: Dictionary) -> Reply:
-        if self.profile.argument_errors_answer:
-            _answered(partial(check_arguments, update, len(call.descriptors)))
-        return await self._begin(call, command_line(options) or update.title, partial(self._update, update))
-
-    async def _change_arguments(self, call: Message) -> Reply:
-        existing, *lists, last = call.body
-        options = _dictionary(last)
-        added, replaced, removed = (_words(words) for words in lists)
-
-        def work(_descriptors: tuple[int, ...]) -> Outcome:
-            return change_arguments(self.system, str(existing), (added, replaced, removed), options, self.profile)
-
-        return await self._begin(call, command_line(options) or "kargs", work)
-
-    async def _clean_up(self, call: Message) -> Reply:
-        kinds = _words(call.body[0])
-        _answered(partial(check_cleanup, kinds))
-        return await self._begin(call, "cleanup", lambda _descriptors: clean_up(self.system, kinds))
-
-    async def _finalize(self, call: Message) -> Reply:
-        options = _dictionary(call.body[0])
-
-        def work(_descriptors: tuple[int, ...]) -> Outcome:
-            return finalize(self.system, options, self.profile, self._faults.inhibitor)
-
-        return await self._begin(call, command_line(options) or "finalize-deployment", work)
+    async def _operate(self, call: Message) -> Reply:
+        operation = read_operation(call, self.conditions)
+        return await self._begin(call, operation)
 
     async def _boot_config(self, call: Message) -> Reply:
         name, pending = str(call.body[0]), call.body[1]
         if name:
             raise CallError(FAILED, f"Invalid deployment index {name}")
         deployment = self.system.merge if pending else self.system.booted
-        options = Typed("s", deployment.kernel_arguments)
+        options = Typed("s", boot_options(self.system, deployment))
         return "a{sv}", [{"staged": Typed("b", deployment.staged), "options": options}]
 
-    async def _begin(self, call: Message, title: str, work: Callable[[tuple[int, ...]], Outcome]) -> Reply:
+    async def _begin(self, call: Message, operation: Operation) -> Reply:
         """A new transaction, the one that goes on if it is the very same call, or an error."""
         if call.path != self._path:
             raise CallError(UNKNOWN_METHOD, f"Object does not exist at path “{call.path}”")
         if self._rebooting and self.profile.reboot_ends_transactions:
             raise CallError(FAILED, "Reboot initiated, cannot start new transaction")
         process = await self._service.process_of(call.sender)
-        caller = Caller(call.member, call.sender, process, call.path, repr(call.body))
+        caller = Caller(call.member, call.sender, process, call.path, repr(call.body), read_request(call))
         active = self.transaction
         if active is None:
             held = tuple(os.dup(descriptor) for descriptor in call.descriptors)
-            active = self._new(caller, Job(title, partial(work, held), held))
+            active = self._new(caller, Job(operation.title, lambda: operation.work(self.system, held), held))
         elif (active.caller.method, active.caller.parameters) != (caller.method, caller.parameters):
             named = self.profile.title_before_start if active.phase is Phase.NEW else active.job.title
             busy = f"Transaction in progress: {named}{self.profile.busy_hint}"
@@ -235,17 +179,6 @@ class RpmOstree:
         self._service.changed(SYSROOT_PATH, SYSROOT)
         return self.transaction
 
-    def _update(self, update: Update, descriptors: tuple[int, ...]) -> Outcome:
-        try:
-            check_arguments(update, len(descriptors))
-        except Refused as refused:
-            return Outcome((), error=str(refused))
-        wanted = (*update.install_local, *update.replace_local)
-        if max(wanted, default=-1) >= len(descriptors):
-            self._faults.at.append(Die(ABORT.name))  # a failed assertion there (TT:1749)
-            return Outcome((ABORT,))
-        return apply_update(self.system, update, {at: read_rpm(descriptors[at]) for at in wanted}, self.profile)
-
     def _made(self, outcome: Outcome) -> None:
         self.assemblies += outcome.writes
         self._rebooting = outcome.reboot
@@ -254,7 +187,8 @@ class RpmOstree:
 
     def _ended(self, transaction: Transaction, outcome: Outcome | None, error: str) -> None:
         caller, wrote = transaction.caller, outcome is not None and outcome.writes
-        self._consequences.finished(Finished(caller.method, transaction.job.title, caller.sender, wrote, error))
+        title, request = transaction.job.title, caller.request
+        self._consequences.finished(Finished(caller.method, title, caller.sender, wrote, error, request))
         if outcome is not None and outcome.reboot:
             self._consequences.reboot(caller.process)
 
@@ -273,21 +207,3 @@ class RpmOstree:
 
 async def _nothing(_call: Message) -> Reply:
     return "", []
-
-
-def _answered(check: Callable[[], None]) -> None:
-    """Turn a refusal into an error answer."""
-    try:
-        check()
-    except Refused as refused:
-        raise CallError(FAILED, str(refused)) from refused
-
-
-def _dictionary(value: Value) -> Dictionary:
-    assert isinstance(value, dict)
-    return value
-
-
-def _words(value: Value) -> list[str]:
-    assert isinstance(value, list)
-    return [str(item) for item in value]

@@ -1,13 +1,15 @@
-"""The smaller transactions, as pure functions: kernel arguments, clean-up, finalize.
+"""The smaller transactions, as pure functions: kernel arguments, clean-up, rollback, finalize.
 
 Sources: ``reference/rpm-ostree-dbus.md`` 2, "Other methods", and its last section.
 """
 
 from dataclasses import replace
 
+from mcd_rt.sim.argumentedits import Edits, edited
+from mcd_rt.sim.bootentry import OSTREE_ARGUMENT
 from mcd_rt.sim.origin import restage
 from mcd_rt.sim.profiles import Profile
-from mcd_rt.sim.request import Dictionary, flag, strings, text
+from mcd_rt.sim.request import Dictionary, flag, text
 from mcd_rt.sim.steps import Note, Outcome, Refused
 from mcd_rt.sim.world import System
 
@@ -38,8 +40,6 @@ def clean_up(system: System, kinds: list[str]) -> Outcome:
 def finalize(system: System, options: Dictionary, profile: Profile, inhibitor: str) -> Outcome:
     """Unlock what is staged, if it has the expected *base* checksum, and reboot."""
     staged, checksum = system.staged, text(options, "checksum")
-    if profile.finalize_is_strict and inhibitor:
-        return Outcome((), error=inhibited(inhibitor))
     if staged is None:
         return Outcome((), error="No pending staged deployment found")
     if not checksum and not flag(options, "allow-missing-checksum"):
@@ -47,6 +47,8 @@ def finalize(system: System, options: Dictionary, profile: Profile, inhibitor: s
     found = staged.tree.base.checksum
     if checksum and checksum != found:
         return Outcome((), error=f"Expected staged base checksum {checksum}, but found {found}")
+    if profile.finalize_is_strict and inhibitor:
+        return Outcome((), error=inhibited(inhibitor))
     if profile.finalize_is_strict and not staged.locked and not flag(options, "allow-unlocked"):
         return Outcome((), error="Staged deployment already unlocked")
     unlocked = tuple(replace(each, locked=False) if each.staged else each for each in system.deployments)
@@ -58,43 +60,36 @@ def inhibited(why: str) -> str:
     return f"Reboot blocked by a systemd inhibitor lock in `block` mode\nHeld by: a simulated program\nReason: {why}"
 
 
-def change_arguments(
-    system: System, existing: str, lists: tuple[list[str], list[str], list[str]], options: Dictionary, profile: Profile
-) -> Outcome:
-    """Stage the merge deployment with ``existing`` arguments, some ``added``, ``replaced``, ``removed``.
+def roll_back(system: System, *, reboot: bool) -> Outcome:
+    """Put the rollback deployment first, or the booted one again where there is none after it.
 
-    What the client passes as existing is what counts, not what the deployment has.
+    Source: ``rollback_transaction_execute``. It is on disk at once: nothing is staged, nothing to finalize.
     """
-    added, replaced, removed = lists
-    words = existing.split()
+    at = system.deployments.index(system.booted)
+    before, after = system.deployments[:at], system.deployments[at + 1 :]
+    if not before and not after:
+        return Outcome((), error="No rollback deployment found")
+    if system.staged is not None:
+        return Outcome((), error="Staged deployment (remove with cleanup -p)")
+    first = after[0] if after else system.booted
+    others = tuple(each for each in system.deployments if each is not first)
+    moved = Note(f"Moving '{first.checksum}.{first.serial}' to be first deployment")
+    return Outcome((moved,), system=replace(system, deployments=(first, *others)), reboot=reboot)
+
+
+def change_arguments(system: System, existing: str, edits: Edits, options: Dictionary, profile: Profile) -> Outcome:
+    """Stage the merge deployment with other kernel arguments.
+
+    What the client passes as existing is what counts, not what the deployment has; ``ostree=`` is written by
+    ostree itself for the new deployment.
+    """
+    if not profile.arguments_if_missing:
+        edits = replace(edits, append_if_missing=(), delete_if_present=())
     try:
-        for entry in removed:
-            words = _without(words, entry)
-        for entry in replaced:
-            words = _with_replaced(words, entry)
+        words = edited(existing, edits)
     except Refused as refused:
         return Outcome((), error=str(refused))
-    words += added
-    if profile.arguments_if_missing:
-        words += [entry for entry in strings(options, "append-if-missing") if entry not in words]
-        gone = strings(options, "delete-if-present")
-        words = [word for word in words if word not in gone]
-    lock, reboot = flag(options, "lock-finalization"), flag(options, "reboot")
-    return restage(system, " ".join(words), profile, lock=lock, reboot=reboot)
-
-
-def _without(words: list[str], entry: str) -> list[str]:
-    matching = [word for word in words if word == entry or ("=" not in entry and word.startswith(f"{entry}="))]
-    if not matching:
-        raise Refused(f"No key '{entry.partition('=')[0]}' found")
-    return [word for word in words if word != matching[0]]
-
-
-def _with_replaced(words: list[str], entry: str) -> list[str]:
-    key, _, value = entry.partition("=")
-    old, separator, new = value.rpartition("=")
-    wanted = f"{key}={old}" if separator else ""
-    for position, word in enumerate(words):
-        if word == wanted or (not wanted and word.partition("=")[0] == key):
-            return [*words[:position], f"{key}={new}", *words[position + 1 :]]
-    raise Refused(f"No key '{key}' found")
+    if words is None:
+        return Outcome((Note("No changes."),))
+    kept = " ".join(word for word in words if not word.startswith(OSTREE_ARGUMENT))
+    return restage(system, kept, profile, lock=flag(options, "lock-finalization"), reboot=flag(options, "reboot"))

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, assert_never
 
@@ -17,6 +17,7 @@ from mcd_rt.dbus.names import PROPERTIES, TRANSACTION
 from mcd_rt.dbus.wire import Kind, Message, Typed, Value
 from mcd_rt.sim.faults import ANY, END, Die, Fail, Faults, Hold, LosePeers
 from mcd_rt.sim.peer import PeerServer
+from mcd_rt.sim.request import Request
 from mcd_rt.sim.service import UNKNOWN_METHOD
 from mcd_rt.sim.steps import Note, Outcome, Progress, Refused, Step, Task
 
@@ -26,13 +27,17 @@ _FORCED = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asked for what: the member, the caller's unique name and process, the object path, the exact parameters."""
+    """Who asked for what: the member, the caller's unique name and process, the object path, the exact parameters.
+
+    ``parameters`` is what calls are compared by, ``request`` the same for those who want to read it.
+    """
 
     method: str
     sender: str
     process: int
     path: str
     parameters: str
+    request: Request = field(default_factory=Request)
 
 
 @dataclass(frozen=True, slots=True)

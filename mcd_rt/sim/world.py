@@ -5,6 +5,11 @@ from dataclasses import dataclass, replace
 
 from mcd_rt.model.kernel import flavor_owning, is_base_kernel
 from mcd_rt.model.nevra import Nevra
+from mcd_rt.sim.refspec import image_digest
+
+_METAS = ("kernel", "kernel-rt")
+_KERNELS = (*_METAS, "kernel-core", "kernel-rt-core")
+"""Packages by which rpm-ostree sees that the kernel changes (``reference/rpm-ostree-dbus.md`` 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,11 @@ class Base:
     packages: tuple[str, ...]
     kernel_release: str
     refspecs: tuple[str, ...] = ()
+
+    @property
+    def image_digest(self) -> str:
+        """``sha256:...`` of the container image it came from; empty for one that came from none."""
+        return next(filter(None, map(image_digest, self.refspecs)), "")
 
     def find(self, name: str) -> str:
         """The NEVRA of a package, given its name or its NEVRA; empty where the base has none."""
@@ -87,14 +97,12 @@ class Tree:
     def kernel_changed(self) -> bool:
         """Whether a package that carries a kernel comes or goes."""
         gone = [*self.removed, *(old for _rpm, old in self.replaced)]
-        return any(name_of(nevra) in ("kernel", "kernel-core") for nevra in gone) or any(
-            _carries_kernel(rpm.name) for rpm in self._rpms
-        )
+        return any(name_of(nevra) in _KERNELS for nevra in gone) or any(_carries_kernel(rpm.name) for rpm in self._rpms)
 
     @property
     def module_directories(self) -> frozenset[str]:
         """What is in /usr/lib/modules."""
-        from_base = {self.base.kernel_release for name in self._remaining if name != "kernel" and _of_kernel(name)}
+        from_base = {self.base.kernel_release for name in self._remaining if name not in _METAS and _of_kernel(name)}
         return frozenset(from_base | {rpm.kernel_release for rpm in self._rpms if rpm.kernel_release})
 
     @property
@@ -180,9 +188,21 @@ class System:
         return next((deployment for deployment in self.deployments if deployment.staged), None)
 
     def resolve(self, refspec: str) -> Base | None:
-        """The base of a checksum (``[remote:]SHA256``), a branch or a container reference."""
-        last = refspec.rpartition(":")[2]
-        return next((base for base in self.bases if refspec in base.refspecs or base.checksum == last), None)
+        """The base of a checksum (``[remote:]SHA256``), a branch, or a container image.
+
+        A pinned image is the same by any transport and from any mirror: it is its digest.
+        """
+        last, digest = refspec.rpartition(":")[2], image_digest(refspec)
+        fitting = (
+            base
+            for base in self.bases
+            if refspec in base.refspecs or base.checksum == last or (digest and digest == base.image_digest)
+        )
+        return next(fitting, None)
+
+    def has_commit(self, checksum: str) -> bool:
+        """Whether a commit is in the repository of the sysroot: that of any deployment is."""
+        return any(checksum == each.tree.base.checksum for each in self.deployments)
 
 
 def fresh_system(osname: str, bases: tuple[Base, ...], origin: Origin, kernel_arguments: str) -> System:
@@ -205,13 +225,15 @@ def stage(system: System, tree: Tree, kernel_arguments: str, *, locked: bool) ->
 
 
 def reboot(system: System, *, finalize: bool) -> System:
-    """What boots: the staged deployment if it is finalized and not locked, else what is on disk.
+    """What boots: the staged deployment if it is finalized and not locked, else the first on disk.
 
-    The old booted one becomes the rollback; a staged one that is not finalized is gone with /run.
+    The old booted one becomes the rollback; a staged one that is not finalized is gone with /run. The first
+    on disk is another than the booted one after a rollback, which needs no finalizing.
     """
     staged = system.staged
     if staged is None or staged.locked or not finalize:
-        return replace(system, deployments=tuple(old for old in system.deployments if not old.staged))
+        first, *others = (replace(old, booted=False) for old in system.deployments if not old.staged)
+        return replace(system, deployments=(replace(first, booted=True), *others))
     kept = tuple(old for old in system.deployments if old.pinned and not old.booted)
     booted, rollback = replace(staged, staged=False, booted=True), replace(system.booted, booted=False)
     return replace(system, deployments=(booted, rollback, *kept))

@@ -2,36 +2,33 @@
 
 ``python -m tests.bench.fetch [--rounds N] [--scale F]``: real registry, signed packages, images of about 386 MB, one
 with the packages in a layer of their own and one with everything in a single layer. The two ways take turns.
-Ours verifies signatures as well, which the other does not.
+Ours verifies signatures as well, which the other does not. Both are timed from where a daemon that runs decides
+that it needs the packages: the interpreter of the agent has started, those of its workers have not.
 """
 
 import argparse
-import asyncio
 import hashlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mcd_rt.content.fetch import fetch_content
-from mcd_rt.effects import HostEffects
-from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.image import ImageReference
-from mcd_rt.model.settings import ContentSettings
 from mcd_rt.sim.image import Layer, write_layout
-from tests.bench.measure import Cost, measure, medians, raise_loopback
+from tests.bench.measure import Cost, measure, peak_memory, raise_loopback
+from tests.bench.table import MEGABYTE, Goal, Row, show
 from tests.system.conftest import Vendor, write_host
 from tests.system.registry import Registry, run_registry
 from tests.system.rpms import PACKAGES, build_rpms, end_agent, make_signer, sign_rpms
 
-MEGABYTE = 1_000_000
 OS_BYTES = 315 * MEGABYTE
 RPM_BYTES = {"core": 36 * MEGABYTE, "modules": 28 * MEGABYTE, "modules-extra": 7 * MEGABYTE}
 NAMES = tuple(f"kernel-rt-{name}" for name in PACKAGES)
+WAYS = ("mcd-rt", "podman, mount, copy")
 
 _CONTAINERS_CONF = """\
 [containers]
@@ -63,33 +60,49 @@ class Bench:
 
     def ours(self, image: ImageReference) -> Cost:
         """Fetch, verify and keep the packages, as the agent does."""
-        shutil.rmtree(self.root / "var", ignore_errors=True)
-        cost = measure([sys.executable, "-m", "tests.bench.fetch", "--one", str(self.root), str(image)], os.environ)
+        command, environment = self._our_command(image)
+        cost = measure(command, environment)
         found = list((self.root / "var/cache/mcd-rt").glob("*/*.rpm"))
         assert len(found) == len(NAMES), found
         return cost
 
     def theirs(self, image: ImageReference) -> Cost:
         """Pull, create, mount, copy, as the proposal says."""
-        shutil.rmtree(self.place / "copied", ignore_errors=True)
-        environment = self.podman | {"IMAGE": str(image), "TARGET": str(self.place / "copied")}
-        cost = measure(["sh", "-c", _PODMAN], environment)
+        command, environment = self._their_command(image)
+        cost = measure(command, environment)
         assert len(list((self.place / "copied").iterdir())) == len(NAMES)
         measure(["sh", "-c", _CLEAN], environment)
         return cost
+
+    def memory(self, image: ImageReference) -> tuple[float, float]:
+        """Of what the two ways start: the workers and skopeo, the shell and podman. A round that is not timed."""
+        ours = peak_memory(*self._our_command(image), itself=False)
+        command, environment = self._their_command(image)
+        theirs = peak_memory(command, environment, itself=True)
+        measure(["sh", "-c", _CLEAN], environment)
+        return ours, theirs
+
+    def _our_command(self, image: ImageReference) -> tuple[list[str], dict[str, str]]:
+        shutil.rmtree(self.root / "var", ignore_errors=True)
+        # What is installed has been compiled: here the first round does that.
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONPYCACHEPREFIX"] = str(self.place / "bytecode")
+        return [sys.executable, "-m", "tests.bench.one", str(self.root), str(image), *NAMES], environment
+
+    def _their_command(self, image: ImageReference) -> tuple[list[str], dict[str, str]]:
+        target = self.place / "copied"
+        shutil.rmtree(target, ignore_errors=True)
+        return ["sh", "-c", _PODMAN], self.podman | {"IMAGE": str(image), "TARGET": str(target)}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="of the sizes of the images")
-    parser.add_argument("--one", nargs=2, metavar=("ROOT", "IMAGE"), help="(what is measured)")
     parser.add_argument("--inside", action="store_true", help="(in a network of its own)")
     arguments = parser.parse_args()
-    if arguments.one:
-        asyncio.run(_fetch(Path(arguments.one[0]), arguments.one[1]))
-    elif arguments.inside:
+    if arguments.inside:
         raise_loopback()
         with TemporaryDirectory(prefix="mcd-rt-bench-", dir="/var/tmp") as place:
             _run(Path(place), arguments.rounds, arguments.scale)
@@ -98,14 +111,6 @@ def main() -> None:
             "unshare",
             ["unshare", "--net", "--mount", sys.executable, "-m", "tests.bench.fetch", *sys.argv[1:], "--inside"],
         )
-
-
-async def _fetch(root: Path, image: str) -> None:
-    reference = ImageReference.parse(image)
-    settings = ContentSettings()
-    await fetch_content(
-        HostEffects(), settings, HostPaths(root), reference, NAMES, lambda *_: None, architecture="x86_64"
-    )
 
 
 def _run(place: Path, rounds: int, scale: float) -> None:
@@ -119,14 +124,39 @@ def _run(place: Path, rounds: int, scale: float) -> None:
     vendor = Vendor(signer, tuple(rpms))
     system = {"srv/repo/objects": hashlib.shake_256(b"os").digest(int(OS_BYTES * scale))}
     packages: dict[str, bytes] = vendor.files
-    images = {"two layers": [Layer(system), Layer({**packages})], "one layer": [Layer({**packages, **system})]}
+    size = sum(map(len, packages.values())) / MEGABYTE
+    cases = {
+        "two layers: the packages in one of their own": ([Layer(system), Layer({**packages})], 0.13, size),
+        "one layer: the packages among everything else": ([Layer({**packages, **system})], 0.5, None),
+    }
     with run_registry(place / "registry") as registry:
         bench = _bench(place, vendor, registry)
-        for name, layers in images.items():
+        for title, (layers, time, network) in cases.items():
             layout = write_layout(place / "layout", layers, tag="rt", architecture="x86_64")
             digest = registry.push(f"oci:{layout.place}:rt", "ocp/os:rt")
             image = ImageReference(f"{registry.host}/ocp/os", "", digest, layout=False)
-            _show(name, _turns(bench, image, rounds))
+            costs = _turns(bench, image, rounds)
+            print(
+                show(
+                    f"{title}; {rounds} rounds in turns: median (lowest-highest)",
+                    WAYS,
+                    _rows(time, network, size),
+                    costs,
+                )
+            )
+            print(flush=True)
+
+
+def _rows(time: float, network: float | None, packages: float) -> tuple[Row, ...]:
+    """The goals, in what the rows are in: a part of the other way's time, megabytes."""
+    layer = None if network is None else Goal(network * 1.02)  # with its manifest and what TCP adds to it
+    return (
+        Row("time", "s", lambda cost: cost.seconds, Goal(time, relative=True)),
+        Row("processors", "s", lambda cost: cost.processor),
+        Row("network", "MB", lambda cost: cost.network / MEGABYTE, layer),
+        Row("written", "MB", lambda cost: cost.written / MEGABYTE, Goal(packages * 1.1)),
+        Row("memory", "MB", lambda cost: cost.memory / MEGABYTE, Goal(64)),
+    )
 
 
 def _bench(place: Path, vendor: Vendor, registry: Registry) -> Bench:
@@ -144,24 +174,13 @@ def _bench(place: Path, vendor: Vendor, registry: Registry) -> Bench:
     return Bench(place, root, podman)
 
 
-def _turns(bench: Bench, image: ImageReference, rounds: int) -> tuple[Cost, Cost]:
-    ways: list[tuple[Callable[[ImageReference], Cost], list[Cost]]] = [(bench.ours, []), (bench.theirs, [])]
+def _turns(bench: Bench, image: ImageReference, rounds: int) -> tuple[Sequence[Cost], Sequence[Cost]]:
+    memory = bench.memory(image)  # first: it warms what the other rounds find warm
+    costs: tuple[list[Cost], list[Cost]] = ([], [])
     for _ in range(rounds):
-        for way, costs in ways:
-            costs.append(way(image))
-    return medians(ways[0][1]), medians(ways[1][1])
-
-
-def _show(name: str, costs: tuple[Cost, Cost]) -> None:
-    ours, theirs = costs
-    print(f"{name}: medians              time    network    written   largest process")
-    for who, cost in (("mcd-rt", ours), ("podman pull, create, mount, cp", theirs)):
-        print(
-            f"  {who:<30} {cost.seconds:6.2f} s {cost.network / MEGABYTE:7.1f} MB {cost.written / MEGABYTE:7.1f} MB"
-            f" {cost.memory / MEGABYTE:7.1f} MB"
-        )
-    ratios = [getattr(ours, kind) / getattr(theirs, kind) for kind in ("seconds", "network", "written", "memory")]
-    print(f"  {'ratio':<30} {ratios[0]:6.2f}   {ratios[1]:7.2f}    {ratios[2]:7.2f}    {ratios[3]:7.2f}", flush=True)
+        costs[0].append(replace(bench.ours(image), memory=memory[0]))
+        costs[1].append(replace(bench.theirs(image), memory=memory[1]))
+    return costs
 
 
 if __name__ == "__main__":

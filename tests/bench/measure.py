@@ -1,4 +1,4 @@
-"""What a command cost: time, bytes over loopback, bytes written, the largest process of its tree."""
+"""What a command cost: time, bytes over loopback, bytes written, and the memory of what it starts."""
 
 import fcntl
 import socket
@@ -6,48 +6,88 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
 _SMALL = """\
 import os, sys
 pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
 _, status, used = os.wait4(pid, 0)
-print("", status, used.ru_oublock, used.ru_maxrss)
+print("", status, used.ru_oublock, used.ru_utime + used.ru_stime)
 """
 _BLOCK = 512  # what getrusage(2) counts in
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, and bytes."""
+    """Seconds on the clock and of processors, and bytes."""
 
     seconds: float
+    processor: float
     network: float
     written: float
-    memory: float
+    memory: float = 0
 
 
 def measure(command: Sequence[str], environment: Mapping[str, str]) -> Cost:
-    """Run a command to its end and say what it cost, with everything it waited for; it must succeed."""
+    """Run a command to its end and say what it cost, with everything it waited for; it must succeed.
+
+    Where the command prints two numbers, they are its own word for its seconds, and count.
+    """
     before, started = _loopback(), time.perf_counter()
-    # A process counts what the one it was forked from had in memory: so it is forked from a small one.
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _SMALL, *command], env=dict(environment), stdout=subprocess.PIPE, check=True
-    )
+    done = subprocess.run(_counted(command), env=dict(environment), stdout=subprocess.PIPE, text=True, check=True)
     seconds = time.perf_counter() - started
-    status, blocks, kilobytes = (int(word) for word in done.stdout.split()[-3:])
-    if status:
+    *said, status, blocks, processor = done.stdout.split()
+    if int(status):
         raise SystemExit(f"{' '.join(command)} failed: {status}")
-    return Cost(seconds, _loopback() - before, blocks * _BLOCK, kilobytes * 1024)
+    times = map(float, said) if said else (seconds, float(processor))
+    return Cost(*times, _loopback() - before, int(blocks) * _BLOCK)
 
 
-def medians(costs: Sequence[Cost]) -> Cost:
-    """Of each kind, the median."""
-    return Cost(*(median(getattr(cost, field.name) for cost in costs) for field in fields(Cost)))
+def peak_memory(command: Sequence[str], environment: Mapping[str, str], *, itself: bool) -> float:
+    """The most that the processes of a command had in memory at a time, in bytes; with or without the first one.
+
+    Of every process counts the most it ever had, of which the kernel keeps record. To look costs time: what runs
+    here is not to be measured by the clock.
+    """
+    most = 0
+    with subprocess.Popen(command, env=dict(environment), stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            tree = list(_descendants(process.pid)) + [process.pid] * itself
+            most = max(most, sum(map(_high_water, tree)))
+            time.sleep(0.002)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed: {process.returncode}")
+    return most
+
+
+def _counted(command: Sequence[str]) -> list[str]:
+    """Started by a small process, because a process counts what the one it was forked from had in memory."""
+    return [sys.executable, "-I", "-S", "-c", _SMALL, *command]
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    with suppress(OSError):  # it has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                if _words(child) != _words(pid):  # else it is a copy that has not become a program yet
+                    yield child
+                yield from _descendants(child)
+
+
+def _words(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def _high_water(pid: int) -> int:
+    with suppress(OSError):  # the same
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def raise_loopback() -> None:

@@ -247,7 +247,8 @@ class ScriptedRpmOstree:
     """rpm-ostreed as a test wants it; ``asked`` is what was asked of it, in order.
 
     ``answers`` replaces the answer to a call by its member; ``transaction`` is the address that every
-    other call of the OS interface is answered with. ``reads`` counts properties read.
+    other call of the OS interface is answered with. ``reads`` counts properties read, ``options`` is the kernel
+    command line.
     """
 
     def __init__(self) -> None:
@@ -261,8 +262,10 @@ class ScriptedRpmOstree:
         self.reads = 0
         self.read = asyncio.Event()
         members = [f"{SYSROOT}.{name}" for name in ("RegisterClient", "Reload")]
-        members += [f"{OS}.{name}" for name in ("UpdateDeployment", "FinalizeDeployment", "Cleanup")]
-        self.service = BusService(RPM_OSTREE, dict.fromkeys(members, self._answer), self._properties)
+        members += [f"{OS}.{name}" for name in ("UpdateDeployment", "KernelArgs", "FinalizeDeployment", "Cleanup")]
+        handlers = dict.fromkeys(members, self._answer) | {f"{OS}.GetDeploymentBootConfig": self._boot_config}
+        self.service = BusService(RPM_OSTREE, handlers, self._properties)
+        self.options = "root=UUID=1 rw ostree=/ostree/boot.1/rhcos/0/0"
 
     def becomes(self, name: str, value: Typed) -> None:
         """Change a property, and tell everyone."""
@@ -285,6 +288,11 @@ class ScriptedRpmOstree:
         if call.member in self.answers:
             return await self.answers[call.member](call)
         return ("s", [self.transaction]) if call.interface == OS else ("", [])
+
+    async def _boot_config(self, call: Message) -> Reply:
+        """Asked whenever deployments are read, and nothing to be counted."""
+        del call
+        return "a{sv}", [{"options": Typed("s", self.options)}]
 
     def _properties(self, path: str, interface: str) -> Mapping[str, Typed]:
         if (path, interface) != (SYSROOT_PATH, SYSROOT):

@@ -27,14 +27,17 @@ from mcd_rt.sim.service import BusService, Reply
 from mcd_rt.sim.world import Deployment
 from tests.integration.conftest import PATIENCE, Told
 
-SLOW_RETRY = "[retry]\ninitial = 0.8\nceiling = 0.8\n"
+SLOW_RETRY = "[retry]\ninitial = 0.8\nceiling = 0.8\npatient = 0.8\n"
 """Long enough to look at a node while it waits for its next attempt."""
 
 _OURS = {
-    "var/lib/mcd-rt": re.compile(r"record\.(json|damaged)"),
-    "var/cache/mcd-rt": re.compile(r"[0-9a-f]{64}(/(content\.json|\d+\.rpm))?"),
+    "var/lib/mcd-rt": re.compile(r"record\.(json|damaged)|tuned\.json|firstboot-done"),
+    "var/cache/mcd-rt": re.compile(r"[0-9a-f]{64}(/(content\.json|\d+\.rpm))?|os(/[0-9a-f]{64}(/os\.json)?)?"),
     "run/mcd-rt": re.compile(r"status\.json|lock|(control|metrics)\.sock"),
 }
+
+_WHOLE = ("content.json", "os.json")
+"""What an entry of the cache has that is in use."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def leftovers(node: SimulatedNode) -> list[str]:
         top = node.root / place
         for path in sorted(top.rglob("*")):
             name = str(path.relative_to(top))
-            unfinished = path.is_dir() and not (path / "content.json").exists()
+            entry = path.is_dir() and path.name != "os"
+            unfinished = entry and not any((path / whole).exists() for whole in _WHOLE)
             if not known.fullmatch(name) or unfinished:
                 found.append(f"{place}/{name}")
     return found

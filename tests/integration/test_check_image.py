@@ -78,6 +78,7 @@ def test_the_same_as_json(check, tmp_path):
         "code": None,
         "message": None,
         "hint": None,
+        "problems": [],
         "kernel_type": "realtime",
         "kernel_release": KERNEL_RELEASE,
         "architecture": "amd64",
@@ -86,6 +87,52 @@ def test_the_same_as_json(check, tmp_path):
         "way": "layout",
         "way_reason": "it is a layout on disk",
     }
+
+
+KVM = next(name for name in PACKAGES if "-kvm-" in name)
+REST = {name: data for name, data in PACKAGES.items() if name != KVM}
+OLDER = kernel_rt_packages("5.14.0", "70.rt21.70.el9", "x86_64", 9)
+
+
+def layers(tmp_path: Path, *files: dict[str, bytes]) -> ImageReference:
+    return write_layout(tmp_path / "layout", [Layer(layer) for layer in files], tag="rt", architecture="x86_64")
+
+
+def test_a_package_of_the_kernel_that_nodes_do_not_get_is_a_problem(check, tmp_path):
+    image = layers(tmp_path, {KVM: PACKAGES[KVM]}, REST)
+    status, said = check("--json", image)
+    report = json.loads(said)
+    assert (status, report["usable"], report["code"], report["kernel_release"]) == (1, True, None, KERNEL_RELEASE)
+    assert {f"{package['nevra']}.rpm" for package in report["packages"]} == set(REST)
+    (problem,) = report["problems"]
+    assert problem.startswith(f"{KVM.removesuffix('.rpm')} lies in an older layer than the rest of its kernel")
+    status, said = check(image)
+    assert status == 1
+    assert said.startswith(f"{image}: a problem: it has the realtime kernel {KERNEL_RELEASE}\n")
+    assert f"\n  problem       {problem}\n" in said
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        (OLDER, PACKAGES),
+        (OLDER, REST),
+        ({KVM: PACKAGES[KVM]}, PACKAGES),
+        ({f"extensions/{KVM}": PACKAGES[KVM]}, PACKAGES),
+        ({KVM: PACKAGES[KVM]}, REST | {f".wh.{KVM}": b""}),
+    ],
+    ids=["an older kernel", "an older kernel with more", "the same", "the same elsewhere", "removed"],
+)
+def test_what_else_is_in_older_layers_is_no_problem(check, tmp_path, files):
+    status, said = check("--json", layers(tmp_path, *files))
+    report = json.loads(said)
+    assert (status, report["problems"], report["kernel_release"]) == (0, [], KERNEL_RELEASE)
+
+
+def test_an_older_layer_that_is_damaged_is_found_although_nodes_do_not_read_it(check, tmp_path):
+    image = layers(tmp_path, {"a.rpm": b"no RPM"}, PACKAGES)
+    status, said = check("--json", image)
+    assert (status, json.loads(said)["code"]) == (1, Code.PACKAGE_CORRUPT)
 
 
 def test_a_tag_is_taken_for_what_it_means_now(check, tmp_path):

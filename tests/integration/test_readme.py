@@ -78,4 +78,5 @@ def test_ci_runs_exactly_the_readmes_test_command(fresh_copy):
     assert done.returncode == 0, done.stderr
     assert f"+ {block('tests')}" in done.stdout
     said = (fresh_copy / "said.log").read_text().splitlines()
-    assert said == ["pip install --quiet tox", "tox ", "tox -e system"]  # the system tests come after it
+    assert said == ["pip install --quiet tox", "tox ", "tox -e package", "tox -e system"]  # these come after it
+    assert "== stages ==" in done.stdout

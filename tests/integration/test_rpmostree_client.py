@@ -228,8 +228,10 @@ def test_deployments_are_read(monkeypatch):
         async with rpm_ostree(monkeypatch) as (_, server):
             server.properties["Deployments"] = Typed("aa{sv}", [deployment()])
             async with connected() as client:
-                [found] = (await client.deployments()).all
+                deployments = await client.deployments()
+                [found] = deployments.all
                 assert (found.checksum, found.booted, found.removals) == ("c" * 64, True, ("kernel",))
+                assert deployments.kernel_arguments == ("root=UUID=1", "rw")
 
     run(main())
 

@@ -501,7 +501,7 @@ def test_a_worker_that_dies_is_named_with_how_it_ended(paths, image, then, messa
 
 
 def test_what_ends_a_worker_unforeseen_is_told_by_its_last_line(paths, image, capfd):
-    code = "import mcd_rt.content.worker as w; w.deliver = None; w.serve_standard_input()"
+    code = "import mcd_rt.content.delivery as d, mcd_rt.content.worker as w; d.deliver = None; w.serve_standard_input()"
     error = refused(paths, image, (sys.executable, "-c", code))
     assert error.failure.message == "the worker failed: TypeError: 'NoneType' object is not callable"
     assert "Traceback" in capfd.readouterr().err

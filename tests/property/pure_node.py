@@ -10,8 +10,10 @@ from mcd_rt.model.deployment import Deployment, Deployments
 from mcd_rt.model.host import Host
 from mcd_rt.model.kernel import flavor_owning, is_base_kernel
 from mcd_rt.model.nevra import Nevra
-from mcd_rt.model.plan import Assembly
-from mcd_rt.plan.plan import Base
+from mcd_rt.model.osimage import OsForm, OsImage
+from mcd_rt.model.plan import ArgumentsChange, Assembly, Rebase
+from mcd_rt.plan.kernelargs import changed_arguments
+from mcd_rt.plan.situation import Base
 from tests.unit.nodes import Kernel, checksum_of
 
 
@@ -26,6 +28,7 @@ class Os:
     image_digest: str
     kernel: Kernel
     others: tuple[Nevra, ...] = ()
+    form: OsForm = OsForm.CONTAINER
 
     @property
     def packages(self) -> tuple[Nevra, ...]:
@@ -44,6 +47,14 @@ class Os:
         """What ``rpm-ostree db list`` says of it, as far as names begin with kernel."""
         return Base(self.checksum, tuple(package for package in self.packages if package.name.startswith("kernel")))
 
+    @property
+    def image(self) -> OsImage:
+        """What is known of it before it is on the node."""
+        kernel = self.kernel
+        return OsImage(
+            self.image_digest, self.form, self.checksum, "9", kernel.uname, kernel.architecture, self.listed.packages
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -55,10 +66,15 @@ class Tree:
     removals: frozenset[str] = frozenset()
     replacements: frozenset[str] = frozenset()
 
+    @property
+    def layered(self) -> bool:
+        """Whether every new deployment of it has to be assembled, one with other kernel arguments, too."""
+        return bool(self.requested or self.local or self.removals or self.replacements)
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A tree in the boot order."""
+    """A tree in the boot order, with its kernel arguments."""
 
     id: str
     tree: Tree
@@ -66,15 +82,17 @@ class Placed:
     staged: bool = False
     locked: bool = False
     pinned: bool = False
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine: ``builds`` are the kernels that its RPMs and repositories are of."""
+    """A machine: ``builds`` are the kernels its RPMs and repositories are of, ``offers`` what it may be rebased to."""
 
     architecture: str
     builds: tuple[Kernel, ...]
     placed: tuple[Placed, ...]
+    offers: tuple[Os, ...] = ()
     boots: int = 1
     serial: int = 0
     tells_release: bool = True
@@ -100,9 +118,9 @@ def kernels_of(node: Node, tree: Tree) -> list[Kernel]:
     """Every kernel in a tree; rpm-ostree assembles only trees with exactly one."""
     of_base = [] if f"{tree.os.kernel.prefix}-core" in tree.removals else [tree.os.kernel]
     cores = {(nevra.name, nevra.release) for nevra in tree.local}
-    local = [build for build in node.builds if (f"{build.prefix}-core", build.release) in cores]
+    local = {build.uname: build for build in node.builds if (f"{build.prefix}-core", build.release) in cores}
     asked = [build for build in node.builds if f"{build.prefix}-core" in tree.requested]
-    return [*of_base, *local, *asked[:1]]
+    return [*of_base, *local.values(), *asked[:1]]
 
 
 def check(node: Node, tree: Tree) -> None:
@@ -131,8 +149,9 @@ def _check_requirements(node: Node, tree: Tree) -> None:
 
 
 def update(node: Node, assembly: Assembly) -> Node:
-    """``UpdateDeployment`` with ``no-pull-base`` and ``lock-finalization``; raises ``Refusal``."""
-    tree = node.merge.tree
+    """``UpdateDeployment`` with ``lock-finalization``; raises ``Refusal``."""
+    before = node.merge.tree
+    tree = before if assembly.rebase is None else replace(before, os=_pulled(node, assembly.rebase))
     requested, local, removals = set(tree.requested), set(tree.local), set(tree.removals)
     for name in assembly.uninstall:
         mine = {nevra for nevra in local if name in (str(nevra), nevra.name)}
@@ -157,15 +176,39 @@ def update(node: Node, assembly: Assembly) -> Node:
             raise Refusal(f"Override already exists for package '{name}'")
         removals.add(name)
     made = replace(tree, requested=frozenset(requested), local=frozenset(local), removals=frozenset(removals))
-    if made == tree:
+    if made == before:
         raise Refusal("No change.")  # success to rpm-ostree, but nobody should ask for it
     check(node, made)
     return stage(node, made, locked=True)
 
 
-def stage(node: Node, tree: Tree, *, locked: bool) -> Node:
+def _pulled(node: Node, rebase: Rebase) -> Os:
+    """What a refspec names: a commit of a repository with an origin of our own, or an image by digest."""
+    form = OsForm.CONTAINER if rebase.custom_origin is None else OsForm.REPOSITORY
+    found = [os for os in node.offers if os.form is form and rebase.refspec.endswith((os.image_digest, os.checksum))]
+    if not found:
+        raise Refusal(f"Refspec '{rebase.refspec}' not found")
+    if form is OsForm.CONTAINER and found[0] == node.merge.tree.os:
+        raise Refusal(f"Old and new refs are equal: {rebase.refspec}")
+    return found[0]
+
+
+def change_arguments(node: Node, change: ArgumentsChange) -> Node:
+    """``KernelArgs`` with ``lock-finalization``: what the client says was there before is what counts."""
+    for argument in set(change.remove):
+        if change.existing.count(argument) < change.remove.count(argument):
+            raise Refusal(f"No karg '{argument}' found")
+    after = changed_arguments(change)
+    if after == node.merge.arguments:
+        raise Refusal("No changes.")
+    return stage(node, node.merge.tree, locked=True, arguments=after)
+
+
+def stage(node: Node, tree: Tree, *, locked: bool, arguments: tuple[str, ...] | None = None) -> Node:
     """A new deployment in the one staged slot."""
-    new = Placed(f"rhcos-{checksum_of(repr(tree))}.{node.serial}", tree, staged=True, locked=locked)
+    name = f"rhcos-{checksum_of(repr(tree))}.{node.serial}"
+    kept = node.merge.arguments if arguments is None else arguments
+    new = Placed(name, tree, staged=True, locked=locked, arguments=kept)
     rest = tuple(one for one in node.placed if not one.staged)
     return replace(node, placed=(new, *rest), serial=node.serial + 1)
 
@@ -174,6 +217,14 @@ def cleanup_pending(node: Node) -> Node:
     """``Cleanup(["pending-deploy"])``: everything before the booted deployment goes, unless it is pinned."""
     pending = node.placed[: node.placed.index(node.booted)]
     return replace(node, placed=tuple(one for one in node.placed if one not in pending or one.pinned))
+
+
+def roll_back(node: Node) -> Node:
+    """``Rollback``: what would boot next is the one before the booted one, or the booted one where it was not."""
+    rest = tuple(one for one in node.placed if not one.staged)
+    booted = rest.index(node.booted)
+    at = booted or min(1, len(rest) - 1)
+    return replace(node, placed=(rest[at], *rest[:at], *rest[at + 1 :]))
 
 
 def finalize(node: Node, deployment_id: str) -> Node:
@@ -196,14 +247,24 @@ def reboot(node: Node, *, finalizes: bool = True) -> Node:
 
 def observe(node: Node) -> Deployments:
     """What rpm-ostree reports."""
-    return Deployments(tuple(_observed(node, one) for one in node.placed))
+    return Deployments(tuple(_observed(node, one) for one in node.placed), node.merge.arguments)
 
 
 def host_of(node: Node) -> Host:
     """What the files of the host say."""
     runs = kernels_of(node, node.booted.tree)[0]
     realtime = runs.prefix == "kernel-rt"
-    return Host("rhcos", "coreos", "9", node.architecture, node.boot_id, runs.uname, realtime=realtime, ostree=True)
+    return Host(
+        "rhcos",
+        "coreos",
+        "9",
+        node.architecture,
+        node.boot_id,
+        runs.uname,
+        realtime=realtime,
+        ostree=True,
+        kernel_arguments=("BOOT_IMAGE=(hd0,gpt3)/vmlinuz", *node.booted.arguments),
+    )
 
 
 def _observed(node: Node, one: Placed) -> Deployment:

@@ -11,6 +11,7 @@ from mcd_rt.model.content import Content
 from mcd_rt.model.desired import Desired
 from mcd_rt.model.kernel import KernelType, flavor_of, is_base_kernel
 from mcd_rt.model.nevra import Nevra
+from mcd_rt.model.settings import OsSettings, Settings
 from tests.property.pure_agent import World
 from tests.property.pure_node import Node, Os, Placed, Refusal, Tree, check, stage
 from tests.unit.nodes import IMAGE, OTHER_IMAGE, Kernel
@@ -156,10 +157,10 @@ def worlds(draw: st.DrawFn, start: str = "booted", *, fresh: bool = False) -> Se
     node = Node(architecture, (*new, *old), order, tells_release=draw(st.booleans()))
     if start == "staged":
         node = draw(_with_foreign_work(node))
-    _assume_possible(node)
+    assume_possible(node)
     foreign = Kernel("kernel-rt", ("core", "modules"), release.version, "99", "s390x")
     images = (_image(IMAGE, *new, *draw(st.sampled_from(((), (foreign,))))), _image(OTHER_IMAGE, *old))
-    world = World(node, images, accept_unknown_base=unknown)
+    world = World(node, images, Settings(os=OsSettings(accept_unknown_base=unknown)))
     return Setting(world, kernel_types(architecture), {IMAGE: new, OTHER_IMAGE: old})
 
 
@@ -180,7 +181,7 @@ def _with_foreign_work(draw: st.DrawFn, node: Node) -> Node:
     return stage(node, staged, locked=False)
 
 
-def _assume_possible(node: Node) -> None:
+def assume_possible(node: Node) -> None:
     for one in node.placed:
         try:
             check(node, one.tree)
@@ -203,7 +204,7 @@ def _another_image(setting: Setting, desired: Desired) -> Desired:
 
 def _unknown_base(setting: Setting, desired: Desired) -> Desired:
     setting.world.node = _on_base_of(setting.world.node, "")
-    setting.world.accept_unknown_base = False
+    setting.world.settings = Settings()
     return desired
 
 

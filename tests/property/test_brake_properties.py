@@ -1,5 +1,7 @@
 """No reboot loop, whatever is tried and whatever the clock says (promise 6)."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +10,7 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import Target
 from mcd_rt.model.record import Record
 from mcd_rt.model.settings import RebootSettings
-from mcd_rt.plan.brake import DAY, count_reboot, judge_brake
+from mcd_rt.plan.brake import DAY, count_reboot, judge_brake, release_brake
 from mcd_rt.plan.outcome import retry_delay
 from tests.property import strategies as _profile  # noqa: F401 - registers the profile
 
@@ -73,3 +75,12 @@ def test_a_delay_is_between_half_and_all_of_a_step_that_never_exceeds_the_ceilin
     delay = retry_delay(failures, initial, ceiling, chance)
     assert min(initial, ceiling) / 2 <= delay <= ceiling
     assert retry_delay(failures + 1, initial, ceiling, chance) >= delay
+
+
+@given(TRIALS, SETTINGS, TIMES)
+def test_a_target_that_was_given_up_is_held_whatever_the_time_until_a_person_says_retry(trials, settings, now):
+    record = replace(allowed(trials, settings)[1], given_up=TARGETS[0].identity)
+    held = judge_brake(record, TARGETS[0], settings, now)
+    assert held is not None
+    assert held.until is None
+    assert judge_brake(release_brake(record), TARGETS[0], settings, now) is None

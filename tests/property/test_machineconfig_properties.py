@@ -14,6 +14,7 @@ from mcd_rt.desired.machineconfig import Absent
 from mcd_rt.errors import Code, ConfigInvalid
 from mcd_rt.model.desired import Desired
 from mcd_rt.model.kernel import KernelType
+from tests.property.arguments import ARGUMENTS
 from tests.unit.configs import parse_alone, read_alone
 
 LINES = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=30)
@@ -22,7 +23,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=140), inner, max_size=4),
     max_leaves=15,
 )
-ASKED = ("realtime", "kernelType", "osImageURL", "kernelArguments", "fips")
+ASKED = ("realtime", "kernelType", "osImageURL", "baseOSExtensionsContainerImage", "kernelArguments", "fips")
 KERNELS = {
     KernelType.DEFAULT: [{}, {"kernelType": ""}, {"kernelType": "default"}, {"realtime": False}, {"kernelType": None}],
     KernelType.REALTIME: [{"kernelType": "realtime"}, {"realtime": True}, {"realtime": True, "kernelType": "realtime"}],
@@ -34,16 +35,21 @@ KERNELS = {
 def configs(draw):
     """A valid MachineConfig with much in it that does not concern us, and what it asks for."""
     kernel_type = draw(st.sampled_from(KernelType))
+    elements = draw(st.lists(st.lists(ARGUMENTS, max_size=3), max_size=4))
+    arguments = tuple(argument for element in elements for argument in element)
     desired = Desired(
         draw(LINES.filter(bool)),
         kernel_type,
         draw(LINES),
-        tuple(draw(st.lists(LINES, max_size=4))),
-        draw(st.booleans()),
+        arguments,
+        draw(st.sampled_from([None, True, False])),
+        draw(LINES),
+        arguments,
     )
     spec = {
         "osImageURL": desired.os_image,
-        "kernelArguments": list(desired.kernel_arguments),
+        "baseOSExtensionsContainerImage": desired.extensions_image,
+        "kernelArguments": [" ".join(element) for element in elements],
         "fips": desired.fips,
         **draw(st.sampled_from(KERNELS[kernel_type])),
         **draw(st.dictionaries(LINES.filter(lambda key: key not in ASKED), ANYTHING, max_size=3)),

@@ -12,8 +12,8 @@ from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
-from mcd_rt.model.plan import Target
-from mcd_rt.model.record import Attempt, Phase, Record, Tries, Verified
+from mcd_rt.model.plan import OwnArguments, Target
+from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Tries, Verified
 from mcd_rt.record import load_record, save_record
 from tests.effects_double import EffectsDouble
 
@@ -28,13 +28,15 @@ packages = st.builds(
     release=words,
     architecture=st.sampled_from(["x86_64", "aarch64", "noarch"]),
 )
+several = st.lists(texts, max_size=3).map(tuple)
 targets = st.builds(
     Target,
     kernel_type=st.sampled_from(KernelType),
-    base_checksum=texts,
+    base=texts,
     image_digest=texts,
     packages=st.lists(packages, max_size=3).map(tuple),
     kernel_release=texts,
+    kernel_arguments=several,
 )
 records = st.builds(
     Record,
@@ -47,6 +49,7 @@ records = st.builds(
         started=times,
         deployment_id=texts,
         on_staged=st.booleans(),
+        arguments=st.builds(OwnArguments, ours=several, gone=several),
     ),
     tries=st.dictionaries(texts, st.integers(0, 1000), max_size=3).map(
         lambda counts: tuple(Tries(target, counts[target]) for target in sorted(counts))
@@ -54,7 +57,12 @@ records = st.builds(
     reboots=st.lists(times, max_size=3).map(tuple),
     verified=st.none() | st.builds(Verified, target=targets, started=times, at=times),
     failure=st.none() | st.builds(Failure, code=st.sampled_from(Code), message=texts, hint=texts),
-    foreign_removals=st.lists(texts, max_size=3).map(tuple),
+    foreign_removals=several,
+    kernel_arguments=several,
+    given_up=texts,
+    resolved=st.dictionaries(texts, texts, max_size=3).map(
+        lambda digests: tuple(Resolved(reference, digests[reference]) for reference in sorted(digests))
+    ),
 )
 
 

@@ -16,6 +16,7 @@ from mcd_rt.cli import check_image
 from mcd_rt.content import cache
 from mcd_rt.content.fetch import fetch_content
 from mcd_rt.content.link import TRIES
+from mcd_rt.content.resolve import resolve_tag
 from mcd_rt.effects import HostEffects
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
@@ -142,6 +143,51 @@ def test_an_index_gives_the_image_for_the_machine(host, plain, layout, pushed, v
     other = plain.put_manifest(f"{repository}:arm", refused_index, kind)
     with pytest.raises(AgentError, match=r"linux/amd64|architecture"):
         fetched(host, replace(pushed, place=f"{plain.host}/{repository}", digest=other))
+
+
+def resolved(root: Path, image: ImageReference) -> str:
+    settings = replace(PROMPT, allow_tags=True)
+    with leaves_nothing():
+        digest = asyncio.run(resolve_tag(HostEffects(), settings, HostPaths(root), image, architecture="x86_64"))
+    assert not (root / "var/cache").exists()
+    return digest
+
+
+def test_a_tag_means_what_it_means_now(tmp_path, own, vendor):
+    registry, root, image = own
+    tag = replace(image, tag="rt", digest="")
+    assert resolved(root, tag) == image.digest
+    layers = [Layer({"srv/repo/objects": b"a newer OS"}), Layer(vendor.files)]
+    newer = write_layout(tmp_path / "newer", layers, tag="rt", architecture="x86_64")
+    assert registry.push(f"oci:{newer.place}:{newer.tag}", "ocp/os:rt") == newer.digest != image.digest
+    assert resolved(root, tag) == newer.digest
+    assert resolved(root, image) == image.digest
+
+
+def test_a_tag_is_resolved_without_its_layers(own):
+    registry, root, image = own
+    newest_layer(registry, image).unlink()
+    assert resolved(root, replace(image, tag="rt", digest="")) == image.digest
+
+
+@pytest.mark.parametrize(
+    ("tag", "repository", "message"), [("no-such", "ocp/os", "manifest unknown"), ("rt", "no/such", "unknown")]
+)
+def test_a_tag_nobody_has_is_not_found(own, tag, repository, message):
+    registry, root, image = own
+    with pytest.raises(AgentError, match=message) as caught:
+        resolved(root, replace(image, place=f"{registry.host}/{repository}", tag=tag, digest=""))
+    assert caught.value.failure.code is Code.IMAGE_NOT_FOUND
+
+
+def test_the_tag_of_an_index_means_the_image_for_the_machine(own, layout):
+    registry, root, image = own
+    manifest = registry.blob(layout.digest).read_bytes()
+    entry = {"mediaType": json.loads(manifest)["mediaType"], "digest": layout.digest, "size": len(manifest)}
+    entry["platform"] = {"os": "linux", "architecture": "amd64"}
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).encode()
+    registry.put_manifest("ocp/os:all", index, OCI_INDEX)
+    assert resolved(root, replace(image, tag="all", digest="")) == layout.digest
 
 
 def test_a_mirror_serves_what_the_node_config_names(host, plain, pushed, vendor):

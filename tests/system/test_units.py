@@ -18,7 +18,7 @@ def root(tmp_path):
     (tmp_path / "bin").symlink_to("usr/bin")
     programs = tmp_path / "usr/bin"
     programs.mkdir()
-    for program in ("mcd-rt", "kill"):
+    for program in ("mcd-rt", "kill", "sh", "chown", "systemd-tmpfiles"):
         (programs / program).write_text("#!/bin/sh\n")
         (programs / program).chmod(0o755)
     ours = tmp_path / "etc/systemd/system"

@@ -10,9 +10,10 @@ from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
+from mcd_rt.model.osimage import OsForm, OsImage
 from mcd_rt.model.plan import Target
 from mcd_rt.model.record import Attempt, Phase, Record, Verified
-from mcd_rt.plan.plan import Base, Situation
+from mcd_rt.plan.situation import Base, OsOffer, Situation
 
 IMAGE = "sha256:" + "a" * 64
 OTHER_IMAGE = "sha256:" + "b" * 64
@@ -109,6 +110,13 @@ def base_of(kernel: Kernel, *others: Nevra) -> Base:
     return Base(checksum_of(kernel.uname), tuple(sorted((*kernel.nevras, *others))))
 
 
+def offer(kernel: Kernel, form: OsForm = OsForm.CONTAINER, *others: Nevra, signed: bool = False) -> OsOffer:
+    """The OS of another image, with this kernel."""
+    packages, commit = tuple(sorted((*kernel.nevras, *others))), checksum_of(kernel.uname)
+    image = OsImage(OTHER_IMAGE, form, commit, "417.94", kernel.uname, kernel.architecture, packages)
+    return OsOffer(image, signed)
+
+
 def on_default(kernel: Kernel = EL9, **changes: object) -> Deployment:
     """A booted deployment of a base as it is, before ``changes``."""
     checksum = checksum_of(kernel.uname)
@@ -183,10 +191,9 @@ def situation(kernel_type: KernelType, *deployments: Deployment, **given: object
 
 def target_of(kernel: Kernel, flavor: Kernel | None = None, kernel_type: KernelType = KernelType.REALTIME) -> Target:
     """The target of a flavor on a base, or of the base's own kernel."""
-    checksum = checksum_of(kernel.uname)
     if flavor is None:
-        return Target(KernelType.DEFAULT, checksum, "", (), kernel.uname)
-    return Target(kernel_type, checksum, IMAGE, flavor.nevras, flavor.uname)
+        return Target(KernelType.DEFAULT, IMAGE, "", (), kernel.uname)
+    return Target(kernel_type, IMAGE, IMAGE, flavor.nevras, flavor.uname)
 
 
 def attempt_of(target: Target, deployment_id: str = "rhcos-staged.1", **changes: object) -> Attempt:

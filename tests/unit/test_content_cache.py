@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from mcd_rt.content import cache
+from mcd_rt.content.entry import VERSION
+from mcd_rt.content.keys import read_identity
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Content, Judge, Package, Way
@@ -35,9 +37,20 @@ PACKAGES = (package("0.rpm", "kernel-rt-core"), package("1.rpm", "kernel-rt-modu
 CONTENT = Content(DIGEST, PACKAGES, Judge.RPMKEYS, Way.PROXY, "the policy accepts any image")
 
 
+SOURCES = ("/etc/pki/rpm-gpg",)
+
+
 @pytest.fixture
 def paths(tmp_path: Path) -> HostPaths:
-    return HostPaths(tmp_path)
+    return host(tmp_path)
+
+
+def host(root: Path) -> HostPaths:
+    """A host with one key."""
+    keys = root / "etc/pki/rpm-gpg"
+    keys.mkdir(parents=True)
+    (keys / "RPM-GPG-KEY-vendor").write_text("a key")
+    return HostPaths(root)
 
 
 def fill(effects: EffectsDouble, paths: HostPaths, content: Content = CONTENT) -> Path:
@@ -51,8 +64,69 @@ def fill(effects: EffectsDouble, paths: HostPaths, content: Content = CONTENT) -
             effects.fsync(descriptor)
         finally:
             os.close(descriptor)
-    cache.store(effects, paths, content, NAMES)
+    judged = content.trusted_by is not Judge.NOBODY
+    cache.store(effects, paths, content, NAMES, read_identity(paths, SOURCES) if judged else "")
     return entry
+
+
+def keys_of(paths: HostPaths) -> Path:
+    return paths.below("/etc/pki/rpm-gpg")
+
+
+NEW_KEYS = [
+    lambda keys: (keys / "another").write_text("another key"),
+    lambda keys: (keys / "RPM-GPG-KEY-vendor").write_text("a newer key"),
+    lambda keys: (keys / "RPM-GPG-KEY-vendor").unlink(),
+    lambda keys: ((keys / "RPM-GPG-KEY-vendor").unlink(), keys.rmdir()),
+    lambda keys: ((keys / "RPM-GPG-KEY-vendor").unlink(), (keys / "other").write_text("another key")),
+]
+
+
+@pytest.mark.parametrize("change", NEW_KEYS)
+def test_what_other_keys_judged_is_nothing(paths, change):
+    fill(EffectsDouble(), paths)
+    change(keys_of(paths))
+    with leaves_nothing():
+        assert cache.load(paths, DIGEST, NAMES, "require", SOURCES) is None
+    assert cache.load(paths, DIGEST, NAMES, "digest-only", SOURCES) == CONTENT
+
+
+def test_keys_named_by_another_setting_are_other_keys(paths):
+    fill(EffectsDouble(), paths)
+    own = paths.below("/etc/own-key")
+    own.write_text("another key")
+    assert cache.load(paths, DIGEST, NAMES, "require", (*SOURCES, "/etc/own-key")) is None
+    assert cache.load(paths, DIGEST, NAMES, "require", ("/etc/own-key",)) is None
+    own.write_text("a key")
+    assert cache.load(paths, DIGEST, NAMES, "require", (*SOURCES, "/etc/own-key")) == CONTENT
+    assert cache.load(paths, DIGEST, NAMES, "require", ("/etc/own-key",)) == CONTENT
+
+
+def test_keys_that_are_back_make_it_something_again(paths):
+    fill(EffectsDouble(), paths)
+    file = keys_of(paths) / "RPM-GPG-KEY-vendor"
+    file.rename(keys_of(paths) / "renamed")
+    assert cache.load(paths, DIGEST, NAMES) == CONTENT
+    (keys_of(paths) / "renamed").unlink()
+    assert cache.load(paths, DIGEST, NAMES) is None
+    file.write_text("a key")
+    assert cache.load(paths, DIGEST, NAMES) == CONTENT
+
+
+def test_keys_are_read_only_for_an_entry_that_was_judged(paths, mocker):
+    read = mocker.spy(cache, "read_identity")
+    assert cache.load(paths, DIGEST, NAMES) is None
+    fill(EffectsDouble(), paths, Content(DIGEST, ()))
+    assert cache.load(paths, DIGEST, NAMES) == Content(DIGEST, ())
+    fill(EffectsDouble(), paths, replace(CONTENT, trusted_by=Judge.NOBODY))
+    assert cache.load(paths, DIGEST, NAMES) is None
+    assert cache.load(paths, DIGEST, NAMES, "digest-only") is not None
+    fill(EffectsDouble(), paths)
+    assert cache.load(paths, DIGEST, NAMES[:1]) is None
+    assert cache.load(paths, DIGEST, NAMES, "digest-only") == CONTENT
+    assert read.call_count == 0
+    assert cache.load(paths, DIGEST, NAMES) == CONTENT
+    assert read.call_count == 1
 
 
 def test_what_nobody_judged_is_loaded_only_for_who_does_not_ask(paths):
@@ -125,10 +199,10 @@ def test_the_manifest_is_written_after_everything_else_is_durable(paths):
 
 def test_killed_at_any_effect_the_entry_is_whole_or_none_and_can_be_fetched_again(tmp_path):
     counted = EffectsDouble()
-    fill(counted, HostPaths(tmp_path / "counted"))
+    fill(counted, host(tmp_path / "counted"))
     outcomes = []
     for nth in range(1, len(counted.attempted) + 2):
-        paths = HostPaths(tmp_path / str(nth))
+        paths = host(tmp_path / str(nth))
         effects = EffectsDouble()
         effects.kill(nth)
         with suppress(Killed):
@@ -159,7 +233,9 @@ DAMAGE = [
     lambda entry: ((entry / "content.json").rename(entry / "x"), (entry / "content.json").symlink_to("x")),
     lambda entry: ((entry / "content.json").unlink(), (entry / "content.json").mkdir()),
     lambda entry: ((entry / "content.json").unlink(), os.mkfifo(entry / "content.json")),
-    lambda entry: rewritten(entry, version=1),
+    lambda entry: rewritten(entry, version=VERSION - 1),
+    lambda entry: rewritten(entry, keys=None),
+    lambda entry: rewritten(entry, keys=""),
     lambda entry: rewritten(entry, digest=OTHER),
     lambda entry: rewritten(entry, packages=None),
     lambda entry: with_package(entry, file="../0.rpm"),

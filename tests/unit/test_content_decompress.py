@@ -127,3 +127,14 @@ def test_a_byte_stream_gives_what_is_there():
     assert pieces.skip(1) == 1
     assert pieces.skip(9) == 1
     assert pieces.read(1) == b""
+
+
+@pytest.mark.parametrize("first", [0, 1, 3, 4])
+@pytest.mark.parametrize("passed", range(12))
+def test_what_is_passed_over_is_what_would_have_been_read(first, passed):
+    pieces = [b"abc", b"", b"defgh", b"ij"]
+    read, skipped = ByteStream(iter(pieces)), ByteStream(iter(pieces))
+    assert read.take(first) == skipped.take(first)
+    assert len(read.take(passed)) == skipped.skip(passed)
+    assert read.take(100) == skipped.take(100)
+    assert skipped.skip(1) == 0

@@ -9,6 +9,7 @@ from mcd_rt.content.frames import (
     ChunkFrame,
     DoneFrame,
     ErrorFrame,
+    Extent,
     FetchRequest,
     FileFrame,
     InspectRequest,
@@ -31,6 +32,7 @@ FRAMES = [
 ]
 REQUESTS = [
     FetchRequest("oci:/i@sha256:0", ("kernel-rt-core",), "x86_64", 64, 1 << 30, 512),
+    FetchRequest("oci:/i", (), "x86_64", 0, 1 << 30, 512, extent=Extent.IDENTITY),
     InspectRequest(("a.rpm",)),
 ]
 

@@ -160,3 +160,37 @@ def test_a_key_that_went_away_is_named(tmp_path):
     with pytest.raises(AgentError, match="gone cannot be opened: No such file") as caught:
         open_keys([tmp_path / "gone"]).__enter__()
     assert caught.value.failure.code is Code.PACKAGE_SIGNATURE_BAD
+
+
+def test_two_packages_are_judged_at_a_time_and_each_for_itself(tmp_path, judge):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with leaves_nothing(), opened(tmp_path / "a", SIGNED) as good, opened(tmp_path / "b", UNSIGNED) as bad:
+        with (
+            signed_by((KEY,)) as judging,
+            rpm.inspecting(good, "good.rpm", judging) as finish_good,
+            rpm.inspecting(bad, "bad.rpm", judging) as finish_bad,
+        ):
+            with pytest.raises(AgentError) as caught:
+                finish_bad()
+            assert caught.value.failure.code is Code.PACKAGE_UNSIGNED
+            assert finish_good().nevra == NEVRA
+        assert [os.lseek(file, 0, os.SEEK_CUR) for file in (good, bad)] == [0, 0]
+
+
+def test_a_judgement_nobody_waits_for_leaves_nothing_running(tmp_path, judge):
+    with leaves_nothing(), opened(tmp_path, SIGNED) as descriptor, signed_by((KEY,)) as judging:
+        with rpm.inspecting(descriptor, "a.rpm", judging):
+            pass
+        assert os.lseek(descriptor, 0, os.SEEK_CUR) == 0
+
+
+def test_a_payload_that_was_changed_is_found_before_the_judge_is_asked(tmp_path, judge):
+    changed = SIGNED[:-1] + bytes([SIGNED[-1] ^ 1])
+    assert refusal(tmp_path, changed, KEY)[0] is Code.PACKAGE_CORRUPT
+
+
+def test_no_keys_at_all_are_no_key(judge):
+    with pytest.raises(AgentError) as caught, signed_by(()):
+        pass
+    assert caught.value.failure.code is Code.PACKAGE_SIGNATURE_BAD

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mcd_rt.content import frames, worker
+from mcd_rt.content import delivery, frames, worker
 from mcd_rt.content.frames import (
     ChunkFrame,
     DoneFrame,
@@ -294,7 +294,7 @@ def test_the_unforeseen_is_said_before_it_is_raised(monkeypatch, tmp_path):
     def broken(*_: object) -> None:
         raise MemoryError("no more")
 
-    monkeypatch.setattr(worker, "deliver", broken)
+    monkeypatch.setattr(delivery, "deliver", broken)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(frames.encode_request(fetching(layout(tmp_path))))
@@ -306,16 +306,22 @@ def test_the_unforeseen_is_said_before_it_is_raised(monkeypatch, tmp_path):
     assert found.failure.message == "the worker failed: MemoryError: no more"
 
 
-def imported_by(module: str) -> set[str]:
-    code = f"import sys, {module}; print(*sys.modules)"
+def imported_by(*modules: str) -> set[str]:
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_the_worker_imports_nothing_of_the_agent():
-    found = imported_by("mcd_rt.content.worker")
+    found = imported_by(*(f"mcd_rt.content.{room}" for room in ("worker", "delivery", "inspection")))
     assert "rpm_rs" in found
     assert not {"asyncio", "dbus_next", "yaml", "ssl", "mcd_rt.effects", "mcd_rt.content.fetch"} & found
     assert not any(name.startswith(("mcd_rt.agent", "mcd_rt.act", "mcd_rt.report", "mcd_rt.dbus")) for name in found)
+
+
+def test_a_worker_starts_without_what_only_one_of_its_jobs_needs():
+    assert not {"rpm_rs", "zstandard", "tarfile", "argparse"} & imported_by("mcd_rt.content.worker")
+    assert not {"rpm_rs", "zstandard", "tarfile"} & imported_by("mcd_rt.content.frames", "mcd_rt.content.link")
+    assert not {"zstandard", "tarfile"} & imported_by("mcd_rt.content.inspection")
 
 
 def test_the_agent_imports_nothing_that_parses_what_is_foreign():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcd_rt.dbus.deployments import read_deployments
+from mcd_rt.dbus.deployments import read_boot_options, read_deployments, read_kernel_arguments
 from mcd_rt.dbus.wire import Typed, plain
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.deployment import Deployment
@@ -190,3 +190,36 @@ def test_replacements_from_a_repository_count_like_local_ones():
 def test_replacements_from_a_repository_in_an_unknown_form_are_not_passed_over(wrong):
     with pytest.raises(AgentError, match="requested-base-remote-replacements"):
         read_deployments([dictionary(**{"requested-base-remote-replacements": wrong})])
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ("", ()),
+        ("root=UUID=1 rw  quiet quiet", ("root=UUID=1", "rw", "quiet", "quiet")),
+        ("rw ostree=/ostree/boot.1/rhcos/0123/0 nosmt", ("rw", "nosmt")),
+        ("ostree.x=1 my-ostree=2", ("ostree.x=1", "my-ostree=2")),
+        ('rw dyndbg="file a.c +p" x', ("rw", 'dyndbg="file a.c +p"', "x")),
+    ],
+)
+def test_kernel_arguments_are_those_of_the_boot_options_without_ostrees_own(options, arguments):
+    assert read_kernel_arguments(read_boot_options([{"title": "RHCOS", "options": options}])) == arguments
+
+
+def test_boot_options_that_are_not_there_are_none():
+    assert read_boot_options([{}]) == ""
+
+
+@pytest.mark.parametrize("answer", [[], {}, "rw", [[]], [{}, {}], [{"options": 7}], [{"options": ["rw"]}]])
+def test_a_boot_configuration_that_is_not_as_documented_is_not_understood(answer):
+    with pytest.raises(AgentError) as caught:
+        read_boot_options(answer)
+    assert caught.value.failure.code is Code.RPM_OSTREE_PROTOCOL
+
+
+@pytest.mark.parametrize("options", ['a="b', "a\nb", "a\0b"])
+def test_kernel_arguments_that_cannot_be_told_apart_are_not_understood(options):
+    with pytest.raises(AgentError) as caught:
+        read_kernel_arguments(options)
+    assert caught.value.failure.code is Code.RPM_OSTREE_PROTOCOL
+    assert len(caught.value.failure.message) < 300

@@ -14,6 +14,8 @@ EL9 = {
     "proc/sys/kernel/osrelease": "5.14.0-284.rt14.el9.x86_64+rt\n",
     "proc/sys/kernel/version": "#1 SMP PREEMPT_RT Thu Jan 1 00:00:00 UTC 1970\n",
     "proc/sys/kernel/random/boot_id": "11111111-2222-3333-4444-555555555555\n",
+    "proc/cmdline": "BOOT_IMAGE=(hd0)/vmlinuz root=UUID=1 rw\n",
+    "proc/sys/crypto/fips_enabled": "0\n",
     "sys/kernel/realtime": "1\n",
     "run/ostree-booted": "",
 }
@@ -38,6 +40,9 @@ def test_a_realtime_node_is_read(tmp_path):
         kernel_release="5.14.0-284.rt14.el9.x86_64+rt",
         realtime=True,
         ostree=True,
+        fips=False,
+        kernel_arguments=("BOOT_IMAGE=(hd0)/vmlinuz", "root=UUID=1", "rw"),
+        layering_locked="",
     )
 
 
@@ -144,3 +149,42 @@ def test_paths_are_below_the_root(tmp_path):
         tmp_path / "run/mcd-rt/control.sock",
         tmp_path / "run/mcd-rt/lock",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("rw\n", ("rw",)),
+        (
+            'BOOT_IMAGE=/vmlinuz "dyndbg=file a.c +p" rw rw\n',
+            ("BOOT_IMAGE=/vmlinuz", '"dyndbg=file a.c +p"', "rw", "rw"),
+        ),
+        ('a="b c\n', ('a="b', "c")),
+        ("\n", ()),
+    ],
+)
+def test_the_arguments_of_the_running_kernel_are_read_whatever_somebody_typed(tmp_path, text, arguments):
+    assert host(tmp_path, **{"proc/cmdline": text}).kernel_arguments == arguments
+
+
+@pytest.mark.parametrize(("flag", "fips"), [("1\n", True), ("0\n", False), (None, False)])
+def test_fips_mode_is_told_by_the_kernel(tmp_path, flag, fips):
+    assert host(tmp_path, **{"proc/sys/crypto/fips_enabled": flag}).fips is fips
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "locked"),
+    [
+        ("etc/rpm-ostreed.conf", "[Daemon]\nLockLayering=true\n", True),
+        ("etc/rpm-ostreed.conf", "[Daemon]\n LockLayering = Yes \n", True),
+        ("etc/rpm-ostreed.conf", "[Daemon]\n#LockLayering=true\n", False),
+        ("etc/rpm-ostreed.conf", "[Daemon]\nLockLayering=false\n", False),
+        ("etc/rpm-ostreed.conf", "[Daemon]\nAutomaticUpdatePolicy=none\n", False),
+        ("etc/machine-config-daemon/currentimage", f"registry.example/pool@sha256:{'a' * 64}", True),
+        ("etc/machine-config-daemon/currentimage", "", False),
+    ],
+)
+def test_a_host_whose_packages_may_not_be_changed_says_who_said_so(tmp_path, name, content, locked):
+    said = host(tmp_path, **{name: content}).layering_locked
+    assert bool(said) is locked
+    assert not locked or str(tmp_path / name) in said

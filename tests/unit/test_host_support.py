@@ -52,6 +52,7 @@ def host(root, os_release, *, ostree):
         "etc/os-release": os_release,
         "proc/sys/kernel/osrelease": "5.14.0-284.el9.x86_64\n",
         "proc/sys/kernel/version": "#1 SMP PREEMPT_DYNAMIC\n",
+        "proc/cmdline": "root=UUID=1 rw\n",
         "proc/sys/kernel/random/boot_id": "11111111-2222-3333-4444-555555555555\n",
     }
     for name, text in (files | ({"run/ostree-booted": ""} if ostree else {})).items():

@@ -74,7 +74,7 @@ def test_a_deployment_with_another_kernel_than_its_bases_is_swapped(deployment, 
 
 def test_what_is_apart_from_the_kernel_is_everything_else():
     assert apart_from_kernel(FULL) == Shape(
-        FULL.base_checksum,
+        FULL.base,
         (HTOP, DEVEL),
         ("kernel-tools", "strace"),
         ("kernel-tools-libs", "moby-engine"),
@@ -83,7 +83,7 @@ def test_what_is_apart_from_the_kernel_is_everything_else():
 
 
 def test_the_shape_is_everything():
-    assert shape_of(FULL) == Shape(FULL.base_checksum, FULL.local, FULL.requested, FULL.removals, FULL.replacements)
+    assert shape_of(FULL) == Shape(FULL.base, FULL.local, FULL.requested, FULL.removals, FULL.replacements)
 
 
 def test_what_is_somebody_elses_is_listed_for_people():

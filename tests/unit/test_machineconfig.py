@@ -25,7 +25,7 @@ RENDERED = {
     "metadata": {"name": "rendered-worker-0123", "creationTimestamp": None, "labels": {"a": "b"}},
     "spec": {
         "osImageURL": "registry.example/os@sha256:" + "a" * 64,
-        "baseOSExtensionsContainerImage": "",
+        "baseOSExtensionsContainerImage": "registry.example/extensions@sha256:" + "b" * 64,
         "config": {"ignition": {"version": "3.2.0"}, "storage": {"files": [{"path": "/etc/\u2603", "mode": 420}]}},
         "kernelArguments": ["nohz=on", "isolcpus=managed_irq,2-5 skew_tick=1"],
         "extensions": [],
@@ -63,18 +63,55 @@ def test_a_rendered_config_says_all_that_concerns_the_kernel():
         name="rendered-worker-0123",
         kernel_type=KernelType.REALTIME,
         os_image="registry.example/os@sha256:" + "a" * 64,
-        kernel_arguments=("nohz=on", "isolcpus=managed_irq,2-5 skew_tick=1"),
+        kernel_arguments=("nohz=on", "isolcpus=managed_irq,2-5", "skew_tick=1"),
         fips=True,
+        extensions_image="registry.example/extensions@sha256:" + "b" * 64,
+        added_arguments=("nohz=on", "isolcpus=managed_irq,2-5", "skew_tick=1"),
     )
     assert parse_alone(json.dumps(RENDERED).encode(), "/etc/machine-config-daemon/currentconfig") == expected
     assert parse_alone(yaml.safe_dump(RENDERED).encode(), "x.yaml") == expected
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "spec:\n", "spec: {}\n", "spec: {kernelArguments: null, fips: null, kernelType: null}\n"]
+    "spec",
+    [
+        "",
+        "spec:\n",
+        "spec: {}\n",
+        "spec: {kernelArguments: null, fips: null, kernelType: null, baseOSExtensionsContainerImage: null}\n",
+    ],
 )
 def test_absent_and_null_are_the_defaults(loader, spec):
-    assert parse_alone((HEAD + spec).encode(), "mc.yaml") == Desired("99-worker-rt", KernelType.DEFAULT, "", (), False)
+    assert parse_alone((HEAD + spec).encode(), "mc.yaml") == Desired("99-worker-rt", KernelType.DEFAULT, "", (), None)
+
+
+@pytest.mark.parametrize(("said", "fips"), [("null", None), ("false", False), ("true", True)])
+def test_fips_is_silent_false_or_true(loader, said, fips):
+    assert parse_alone(f"{HEAD}spec: {{fips: {said}}}\n".encode(), "mc.yaml").fips is fips
+
+
+def test_an_extensions_image_may_stand_alone(loader):
+    text = f"{HEAD}spec: {{baseOSExtensionsContainerImage: registry.example/extensions}}\n"
+    desired = parse_alone(text.encode(), "mc.yaml")
+    assert (desired.os_image, desired.extensions_image) == ("", "registry.example/extensions")
+
+
+def test_kernel_arguments_are_single_ones_in_their_order_with_their_quotes(loader):
+    text = f"""{HEAD}spec:
+  kernelArguments:
+  - ' a  b=1\ta '
+  - ''
+  - dyndbg="file a.c +p" quiet
+  - "a"
+"""
+    assert parse_alone(text.encode(), "mc.yaml").kernel_arguments == (
+        "a",
+        "b=1",
+        "a",
+        'dyndbg="file a.c +p"',
+        "quiet",
+        "a",
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +166,7 @@ def test_aliases_and_merge_keys_mean_what_they_mean(loader):
         "spec:\n  <<: [*rt, *other]\n  kernelArguments: [*key, &k b, *k]\n  *key : c\n  &end z: *k\n"
     )
     assert parse_alone(text.encode(), "mc.yaml") == Desired(
-        "99-worker-rt", KernelType.REALTIME, "a", ("a", "b", "b"), False
+        "99-worker-rt", KernelType.REALTIME, "a", ("a", "b", "b"), False, added_arguments=("a", "b", "b")
     )
 
 
@@ -189,6 +226,7 @@ BAD_FIELDS = [
     ("kernelType", '{"a": 1}', "found a mapping, expected text", ""),
     ("kernelType", '"realtime\\n"', "found 'realtime\\n', expected one line without control characters", ""),
     ("osImageURL", "5", "found the number 5, expected text", "put it in quotes"),
+    ("baseOSExtensionsContainerImage", "[]", "found a list, expected text", ""),
     ("osImageURL", '"a\\u007fb"', "found 'a\\x7fb', expected one line without control characters", ""),
     ("kernelArguments", '"nohz=on"', "found 'nohz=on', expected a list of texts", ""),
     ("kernelArguments", '{"nohz": true}', "found a mapping, expected a list of texts", ""),
@@ -250,6 +288,8 @@ def test_a_huge_number_is_not_spelled_out(loader):
         ("[]", "found a list, expected text", ""),
         ('"a\\nb"', "found 'a\\nb', expected one line without control characters", ""),
         ('"a\\u0000b"', "found 'a\\x00b', expected one line without control characters", ""),
+        ('"a\\u00a0b"', "found 'a\\xa0b': it has the character '\\xa0', which no kernel argument can have", ""),
+        ('"a=\\"b c"', "found 'a=\"b c': a double quote is not closed", ""),
     ],
 )
 def test_a_kernel_argument_that_is_none(loader, item, what, hint):
@@ -591,7 +631,7 @@ def test_a_missing_or_empty_file_is_waited_for(tmp_path):
 def test_a_file_is_read_and_named_in_errors(tmp_path):
     path = tmp_path / "mc.yaml"
     path.write_text(HEAD)
-    assert read_alone(path) == Desired("99-worker-rt", KernelType.DEFAULT, "", (), False)
+    assert read_alone(path) == Desired("99-worker-rt", KernelType.DEFAULT, "", (), None)
     path.write_text("kind: Pod")
     with pytest.raises(ConfigInvalid, match=f"^{re.escape(str(path))}:1:7: kind"):
         read_alone(path)

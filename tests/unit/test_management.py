@@ -15,8 +15,9 @@ from mcd_rt.model.record import Record
 from mcd_rt.model.settings import NodeConfigSettings
 from mcd_rt.model.state import State
 from mcd_rt.observed.mcd import PROOFS, find_mcd
-from mcd_rt.plan.management import Neighbour, judge_observed, reason_to_observe
+from mcd_rt.plan.management import judge_observed, reason_to_observe
 from mcd_rt.plan.plan import make_plan
+from mcd_rt.plan.situation import Neighbour
 from tests.unit.nodes import (
     ARM,
     ARM_64K,

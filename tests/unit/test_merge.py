@@ -33,7 +33,7 @@ RENDERED = """\
 
 
 def config(name, kernel_type=None, role="worker", **fields):
-    parts = {"os_image": "", "extensions": (), "kernel_arguments": (), "fips": False} | fields
+    parts = {"os_image": "", "extensions_image": "", "extensions": (), "kernel_arguments": (), "fips": None} | fields
     return MachineConfig(f"/etc/{name}.yaml", name, role, kernel_type, **parts)
 
 
@@ -61,14 +61,42 @@ def test_fips_and_kernel_arguments_survive_whatever_the_order():
     ]
     for order in permutations(parts):
         desired = merge_configs(config("rendered", kernel_arguments=("a",)), order)
-        assert desired.fips
+        assert desired.fips is True
         assert desired.kernel_arguments == ("a", "b", "c", "d", "e", "b")
+        assert desired.added_arguments == ("b", "c", "d", "e", "b")
+
+
+def test_arguments_of_the_rendered_config_are_not_added_ones():
+    assert merge_configs(config("rendered", kernel_arguments=("a", "b")), []).added_arguments == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "fips"),
+    [
+        ((None, None), None),
+        ((False, None), False),
+        ((None, False), False),
+        ((False, True), True),
+        ((True, False), True),
+        ((None, True), True),
+    ],
+)
+def test_fips_is_silent_only_if_nobody_says_anything_of_it(said, fips):
+    assert merge_configs(config("rendered", fips=said[0]), [config("a", fips=said[1])]).fips is fips
 
 
 def test_the_last_image_in_order_counts():
     parts = [config("b", os_image="second"), config("a", os_image="first")]
     assert merge_configs(config("rendered", os_image="rendered"), parts).os_image == "second"
     assert merge_configs(config("rendered", os_image="rendered"), [config("a")]).os_image == "rendered"
+
+
+def test_the_last_extensions_image_in_order_counts():
+    rendered = config("rendered", os_image="os", extensions_image="rendered")
+    parts = [config("b", extensions_image="second"), config("a", extensions_image="first")]
+    assert merge_configs(rendered, parts).extensions_image == "second"
+    assert merge_configs(rendered, [config("a")]).extensions_image == "rendered"
+    assert merge_configs(config("rendered", os_image="os"), [config("a")]).extensions_image == ""
 
 
 def test_two_kernels_at_once_are_an_error_that_names_both_files():

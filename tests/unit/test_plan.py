@@ -10,7 +10,9 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import Assembly, Change, NeedsBase, NeedsContent, Shape, Steady
 from mcd_rt.model.record import Record
-from mcd_rt.plan.plan import Situation, make_plan
+from mcd_rt.model.settings import OsSettings, Settings
+from mcd_rt.plan.plan import make_plan
+from mcd_rt.plan.situation import Situation
 from tests.unit.nodes import (
     ARM,
     ARM_64K,
@@ -52,8 +54,9 @@ def test_default_to_realtime_removes_what_the_base_has_and_installs_what_the_ima
     assert plan == Change(
         target=target_of(kernel, flavor),
         merge_id="rhcos-default.0",
-        assembly=Assembly(install=flavor.packages, remove=kernel.names),
-        shape=Shape(base_of(kernel).checksum, flavor.nevras, (), kernel.names, ()),
+        steps=(Assembly(install=flavor.packages, remove=kernel.names),),
+        shape=Shape(IMAGE, flavor.nevras, (), kernel.names, ()),
+        kernel_arguments=(),
         kept=(),
         on_staged=False,
         foreign_removals=(),
@@ -62,20 +65,20 @@ def test_default_to_realtime_removes_what_the_base_has_and_installs_what_the_ima
 
 def test_the_set_without_modules_core_is_complete_on_a_release_that_has_none():
     plan = changed(known(KernelType.REALTIME, EL8, (EL8_RT,), on_default(EL8)))
-    assert "kernel-modules-core" not in plan.assembly.remove
-    assert "kernel-rt-modules-core" not in {package.nevra.name for package in plan.assembly.install}
+    assert "kernel-modules-core" not in plan.steps[0].remove
+    assert "kernel-rt-modules-core" not in {package.nevra.name for package in plan.steps[0].install}
 
 
 def test_a_base_without_optional_parts_is_asked_to_remove_only_what_it_has():
     small = EL9.only("core", "modules", "modules-core")
     plan = changed(known(KernelType.REALTIME, small, (EL9_RT,), on_default(small)))
-    assert plan.assembly.remove == ("kernel-core", "kernel-modules", "kernel-modules-core")
+    assert plan.steps[0].remove == ("kernel-core", "kernel-modules", "kernel-modules-core")
 
 
 def test_meta_devel_and_debug_packages_of_the_image_are_not_installed():
     rich = EL9_RT.only("", "core", "modules", "modules-core", "devel", "debug-core", "debug-modules", "selftests")
     plan = changed(known(KernelType.REALTIME, EL9, (rich,), on_default()))
-    assert {package.nevra.name for package in plan.assembly.install} == {
+    assert {package.nevra.name for package in plan.steps[0].install} == {
         "kernel-rt-core",
         "kernel-rt-modules",
         "kernel-rt-modules-core",
@@ -84,8 +87,8 @@ def test_meta_devel_and_debug_packages_of_the_image_are_not_installed():
 
 def test_realtime_to_default_takes_our_packages_out_and_the_base_kernel_back():
     plan = changed(situation(KernelType.DEFAULT, on_flavor(EL9, EL9_RT)))
-    assert plan.assembly == Assembly(uninstall=tuple(map(str, EL9_RT.nevras)), reset=EL9.names)
-    assert plan.shape == Shape(base_of(EL9).checksum, (), (), (), ())
+    assert plan.steps[0] == Assembly(uninstall=tuple(map(str, EL9_RT.nevras)), reset=EL9.names)
+    assert plan.shape == Shape(IMAGE, (), (), (), ())
 
 
 def test_the_expected_default_kernel_is_read_from_another_deployment_of_the_base():
@@ -115,27 +118,27 @@ def test_a_deployment_with_another_kernel_does_not_tell_the_default_one(rollback
 
 def test_realtime_to_realtime_replaces_packages_and_leaves_the_removals():
     plan = changed(known(KernelType.REALTIME, EL9, (EL9_RT,), on_flavor(EL9, EL9_RT_OLD)))
-    assert plan.assembly == Assembly(install=EL9_RT.packages, uninstall=tuple(map(str, EL9_RT_OLD.nevras)))
+    assert plan.steps[0] == Assembly(install=EL9_RT.packages, uninstall=tuple(map(str, EL9_RT_OLD.nevras)))
     assert plan.shape.local == EL9_RT.nevras
 
 
 def test_realtime_on_a_base_with_a_new_kernel_part_removes_just_that():
     carried = on_flavor(EL9, EL9_RT_OLD, removals=EL8.names)
     plan = changed(known(KernelType.REALTIME, EL9, (EL9_RT,), carried))
-    assert plan.assembly.remove == ("kernel-modules-core",)
+    assert plan.steps[0].remove == ("kernel-modules-core",)
 
 
 def test_half_done_packages_are_completed_without_asking_again_for_what_is_there():
     half = on_flavor(EL9, EL9_RT.only("core", "modules", "modules-core"))
     plan = changed(known(KernelType.REALTIME, EL9, (EL9_RT,), half))
-    assert plan.assembly == Assembly(install=(EL9_RT.package("kvm"), EL9_RT.package("modules-extra")))
+    assert plan.steps[0] == Assembly(install=(EL9_RT.package("kvm"), EL9_RT.package("modules-extra")))
 
 
 def test_a_part_the_image_does_not_have_is_taken_out():
     plan = changed(
         known(KernelType.REALTIME, EL9, (EL9_RT.only("core", "modules", "modules-core"),), on_flavor(EL9, EL9_RT))
     )
-    assert plan.assembly == Assembly(
+    assert plan.steps[0] == Assembly(
         uninstall=(str(EL9_RT.package("kvm").nevra), str(EL9_RT.package("modules-extra").nevra))
     )
 
@@ -145,20 +148,20 @@ def test_realtime_from_a_repository_is_taken_over_in_one_assembly(request_form):
     requests = ("htop", request_form, "kernel-rt-modules")
     layered = on_flavor(EL9, EL9_RT_OLD, local=(), requested=requests)
     plan = changed(known(KernelType.REALTIME, EL9, (EL9_RT,), layered))
-    assert plan.assembly == Assembly(install=EL9_RT.packages, uninstall=(request_form, "kernel-rt-modules"))
+    assert plan.steps[0] == Assembly(install=EL9_RT.packages, uninstall=(request_form, "kernel-rt-modules"))
     assert plan.shape.requested == ("htop",)
 
 
 def test_realtime_from_a_repository_is_given_up_in_one_assembly():
     layered = on_flavor(EL9, EL9_RT_OLD, local=(), requested=("htop", "kernel-rt-core", "kernel-rt-modules"))
     plan = changed(situation(KernelType.DEFAULT, layered))
-    assert plan.assembly == Assembly(uninstall=("kernel-rt-core", "kernel-rt-modules"), reset=EL9.names)
+    assert plan.steps[0] == Assembly(uninstall=("kernel-rt-core", "kernel-rt-modules"), reset=EL9.names)
     assert plan.shape.requested == ("htop",)
 
 
 def test_one_flavor_is_replaced_by_another_in_one_assembly():
     plan = changed(known(KernelType.PAGES_64K, ARM, (ARM_RT, ARM_64K), on_flavor(ARM, ARM_RT)))
-    assert plan.assembly == Assembly(install=ARM_64K.packages, uninstall=tuple(map(str, ARM_RT.nevras)))
+    assert plan.steps[0] == Assembly(install=ARM_64K.packages, uninstall=tuple(map(str, ARM_RT.nevras)))
     assert plan.target == target_of(ARM, ARM_64K, KernelType.PAGES_64K)
 
 
@@ -170,9 +173,9 @@ def test_everything_that_is_not_ours_is_kept_and_listed():
         replacements=("podman-2:4.4.2-1.el9.x86_64",),
     )
     plan = changed(known(KernelType.REALTIME, EL9, (EL9_RT,), admins))
-    assert plan.assembly == Assembly(install=EL9_RT.packages, remove=EL9.names)
+    assert plan.steps[0] == Assembly(install=EL9_RT.packages, remove=EL9.names)
     assert plan.shape == Shape(
-        base_of(EL9).checksum,
+        IMAGE,
         (HTOP, *EL9_RT.nevras),
         ("strace",),
         (*EL9.names, "moby-engine"),
@@ -185,14 +188,14 @@ def test_an_admins_own_removal_of_a_kernel_part_is_remembered_and_not_asked_for_
     removed = on_default(removals=("kernel-modules-extra",))
     plan = changed(known(KernelType.REALTIME, EL9, (EL9_RT,), removed))
     assert plan.foreign_removals == ("kernel-modules-extra",)
-    assert "kernel-modules-extra" not in plan.assembly.remove
+    assert "kernel-modules-extra" not in plan.steps[0].remove
     assert plan.shape.removals == EL9.names
 
 
 def test_an_admins_own_removal_of_a_kernel_part_survives_the_way_back():
     record = Record(foreign_removals=("kernel-modules-extra",))
     plan = changed(situation(KernelType.DEFAULT, on_flavor(EL9, EL9_RT), record=record))
-    assert "kernel-modules-extra" not in plan.assembly.reset
+    assert "kernel-modules-extra" not in plan.steps[0].reset
     assert plan.shape.removals == ("kernel-modules-extra",)
     assert plan.foreign_removals == ("kernel-modules-extra",)
 
@@ -219,7 +222,7 @@ def test_the_default_kernel_with_an_admins_removal_is_nothing_to_do():
         pytest.param(
             replace(
                 known(KernelType.REALTIME, EL9, (EL9_RT,), on_flavor(EL9, EL9_RT, image_digest="")),
-                accept_unknown_base=True,
+                settings=Settings(os=OsSettings(accept_unknown_base=True)),
             ),
             id="realtime on an unknown base",
         ),
@@ -241,7 +244,6 @@ def test_a_target_that_came_up_needs_neither_base_nor_image():
         pytest.param(on_default(), id="left by hand"),
         pytest.param(on_flavor(EL9, EL9_RT.only("core", "modules")), id="with fewer packages"),
         pytest.param(on_flavor(EL9, EL9_RT, requested=("kernel-rt-kvm",)), id="with a request of another agent"),
-        pytest.param(on_flavor(EL9, EL9_RT, base_checksum="c" * 64), id="carried to another base"),
     ],
 )
 def test_a_target_that_came_up_but_is_not_there_any_more_is_looked_at_anew(there):
@@ -280,7 +282,7 @@ def test_plans_start_from_the_pending_deployment_not_from_the_booted_one():
     running = on_flavor(EL9, EL9_RT_OLD)
     plan = changed(known(KernelType.REALTIME, EL9, (EL9_RT,), rolled_back, running))
     assert plan.merge_id == "rhcos-rollback.0"
-    assert plan.assembly == Assembly(install=EL9_RT.packages, remove=EL9.names)
+    assert plan.steps[0] == Assembly(install=EL9_RT.packages, remove=EL9.names)
 
 
 def test_what_the_next_boot_brings_anyway_is_left_to_it():

@@ -5,10 +5,14 @@ from dataclasses import replace
 import pytest
 
 from mcd_rt.errors import Code
+from mcd_rt.model.image import ImageReference
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
-from mcd_rt.model.plan import Change, Ignored, NeedsContent, Refused, Steady, Waiting
-from mcd_rt.plan.plan import Situation, make_plan
+from mcd_rt.model.plan import Change, Ignored, NeedsBase, NeedsContent, Refused, Steady, Waiting
+from mcd_rt.model.settings import OsSettings, PolicySettings, Settings
+from mcd_rt.plan.images import named_images
+from mcd_rt.plan.plan import make_plan
+from mcd_rt.plan.situation import Situation
 from tests.unit.nodes import (
     ARM,
     ARM_64K,
@@ -17,6 +21,7 @@ from tests.unit.nodes import (
     EL9,
     EL9_RT,
     EL9_RT_OLD,
+    IMAGE,
     OTHER_IMAGE,
     base_of,
     content,
@@ -28,6 +33,8 @@ from tests.unit.nodes import (
     target_of,
     verified,
 )
+
+UNKNOWN_ALLOWED = Settings(os=OsSettings(accept_unknown_base=True))
 
 
 def asking(os_image: str, **given: object) -> Situation:
@@ -87,12 +94,12 @@ def test_a_base_of_unknown_origin_is_refused_and_named(version, named):
 
 
 def test_a_base_of_unknown_origin_is_taken_when_told_so():
-    asked = situation(KernelType.REALTIME, on_default(image_digest=""), accept_unknown_base=True)
+    asked = situation(KernelType.REALTIME, on_default(image_digest=""), settings=UNKNOWN_ALLOWED)
     assert isinstance(make_plan(asked), NeedsContent)
 
 
 def test_accepting_an_unknown_base_does_not_accept_a_wrong_one():
-    asked = situation(KernelType.REALTIME, on_default(image_digest=OTHER_IMAGE), accept_unknown_base=True)
+    asked = situation(KernelType.REALTIME, on_default(image_digest=OTHER_IMAGE), settings=UNKNOWN_ALLOWED)
     assert isinstance(make_plan(asked), Waiting)
 
 
@@ -195,3 +202,97 @@ def test_a_kernel_that_is_not_that_of_the_booted_deployment_is_refused_not_reboo
 def test_another_flavor_than_the_running_one_is_asked_of_the_image():
     asked = situation(KernelType.REALTIME, on_flavor(ARM, ARM_64K))
     assert isinstance(make_plan(asked), NeedsContent)
+
+
+@pytest.mark.parametrize(("asked", "running"), [(True, False), (False, True)])
+@pytest.mark.parametrize("kernel_type", [KernelType.DEFAULT, KernelType.REALTIME])
+def test_a_config_for_another_fips_mode_is_refused(kernel_type, asked, running):
+    config = desired(kernel_type, fips=asked)
+    code, message = refused(situation(kernel_type, on_default(), desired=config, host=host(fips=running)))
+    assert code is Code.FIPS_MISMATCH
+    assert message.startswith(f"rendered-worker-1 says fips: {str(asked).lower()}, the running kernel is ")
+    assert ("is not in FIPS mode" in message) is not running
+
+
+@pytest.mark.parametrize("asked", [True, None])
+def test_a_fips_node_may_have_realtime_unless_that_is_refused(asked):
+    there = situation(
+        KernelType.REALTIME,
+        on_default(),
+        desired=desired(fips=asked),
+        host=host(fips=True),
+        base=base_of(EL9),
+        content=content(EL9_RT),
+    )
+    assert isinstance(make_plan(there), Change)
+    refusing = replace(there, settings=Settings(policy=PolicySettings(fips="refuse")))
+    code, message = refused(refusing)
+    assert code is Code.FIPS_REFUSED
+    assert message == "realtime is asked for, and this node is in FIPS mode"
+
+
+def test_refusing_realtime_in_fips_mode_refuses_nothing_else():
+    refusing = Settings(policy=PolicySettings(fips="refuse"))
+    arm = situation(
+        KernelType.PAGES_64K,
+        on_default(ARM),
+        desired=desired(KernelType.PAGES_64K, fips=True),
+        host=host(ARM.uname, fips=True),
+        settings=refusing,
+        base=base_of(ARM),
+        content=content(ARM_64K),
+    )
+    assert isinstance(make_plan(arm), Change)
+    default = situation(
+        KernelType.DEFAULT,
+        on_default(),
+        desired=desired(KernelType.DEFAULT, fips=True),
+        host=host(fips=True),
+        settings=refusing,
+    )
+    assert isinstance(make_plan(default), Steady)
+    assert isinstance(make_plan(situation(KernelType.REALTIME, on_default(), settings=refusing)), NeedsContent), (
+        "a node that is not in FIPS mode"
+    )
+
+
+LOCKED = "LockLayering is set in /etc/rpm-ostreed.conf"
+
+
+@pytest.mark.parametrize(
+    ("kernel_type", "there"),
+    [(KernelType.REALTIME, on_default()), (KernelType.DEFAULT, on_flavor(EL9, EL9_RT))],
+    ids=["to realtime", "to default"],
+)
+def test_packages_are_not_changed_where_layering_is_locked(kernel_type, there):
+    locked = host(there.kernel_release, layering_locked=LOCKED)
+    asked = situation(kernel_type, there, host=locked, base=base_of(EL9), content=content(EL9_RT))
+    code, message = refused(asked)
+    assert code is Code.LAYERING_LOCKED
+    assert message == f"{kernel_type} needs other packages on this host, and {LOCKED}"
+
+
+def test_a_node_that_runs_what_is_wanted_is_steady_where_layering_is_locked():
+    there = on_flavor(EL9, EL9_RT)
+    locked = host(EL9_RT.uname, layering_locked=LOCKED)
+    record = verified(target_of(EL9, EL9_RT))
+    assert isinstance(make_plan(situation(KernelType.REALTIME, there, host=locked, record=record)), Steady)
+
+
+def test_the_images_of_a_config_are_those_that_can_be_read():
+    both = desired(os_image="registry.example/os:4.16", extensions_image=f"registry.example/extensions@{IMAGE}")
+    assert named_images(both) == (
+        ImageReference("registry.example/os", "4.16", "", layout=False),
+        ImageReference("registry.example/extensions", "", IMAGE, layout=False),
+    )
+    assert named_images(replace(both, os_image="registry.example/os@sha256:abc", extensions_image="")) == ()
+
+
+def test_a_base_that_another_client_put_first_and_that_brings_the_kernel_itself_needs_no_packages():
+    pending = on_default(OWN_RT, booted=False, id="rhcos-next.0")
+    asked = situation(KernelType.REALTIME, pending, on_default(), content=content())
+    assert make_plan(asked) == NeedsBase(base_of(OWN_RT).checksum)
+    assert isinstance(make_plan(replace(asked, base=base_of(OWN_RT))), Steady)
+    plain = replace(pending, base_checksum=base_of(EL9).checksum)
+    there = replace(asked.deployments, all=(plain, on_default()))
+    assert isinstance(make_plan(replace(asked, deployments=there, base=base_of(EL9))), Ignored)

@@ -10,7 +10,9 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import Assembly, Change, Discard, NeedsContent, Reboot, Refused, Steady, Target
 from mcd_rt.model.record import Phase, Record
-from mcd_rt.plan.plan import Situation, is_ours, make_plan
+from mcd_rt.plan.ownership import is_ours
+from mcd_rt.plan.plan import make_plan
+from mcd_rt.plan.situation import Situation
 from tests.unit.nodes import (
     EARLIER_BOOT,
     EL9,
@@ -114,7 +116,7 @@ def test_a_locked_pure_kernel_swap_is_adopted_without_its_record(target):
     "there",
     [
         pytest.param(replace(OUR_RT, local=(HTOP, *EL9_RT.nevras)), id="with a package more"),
-        pytest.param(replace(OUR_RT, base_checksum="c" * 64), id="on another base"),
+        pytest.param(replace(OUR_RT, image_digest=OTHER_IMAGE), id="on another base"),
         pytest.param(staged(on_default()), id="with the same kernel"),
         pytest.param(staged(on_default(requested=("htop",))), id="with a package only"),
     ],
@@ -152,7 +154,7 @@ def test_unlocked_work_of_another_client_is_built_upon():
     plan = make_plan(with_staged(KernelType.REALTIME, foreign))
     assert isinstance(plan, Change)
     assert (plan.merge_id, plan.on_staged) == (foreign.id, True)
-    assert plan.assembly == Assembly(install=EL9_RT.packages, remove=EL9.names)
+    assert plan.steps[0] == Assembly(install=EL9_RT.packages, remove=EL9.names)
     assert plan.shape.requested == ("htop",)
     assert plan.kept == ("htop",)
 
@@ -166,7 +168,9 @@ def test_unlocked_work_of_another_client_that_is_as_wanted_is_left_to_it():
 def test_an_unlocked_kernel_swap_is_another_clients():
     foreign = replace(OUR_RT, locked=False)
     assert isinstance(make_plan(with_staged(KernelType.REALTIME, foreign)), Steady)
-    assert isinstance(make_plan(with_staged(KernelType.DEFAULT, foreign)), Change)
+    refused = make_plan(with_staged(KernelType.DEFAULT, foreign))
+    assert isinstance(refused, Refused)
+    assert refused.reason.code is Code.STAGED_BY_ANOTHER
 
 
 def test_what_we_built_upon_another_clients_work_is_rebooted_into_whole():
@@ -179,7 +183,7 @@ def test_what_we_built_upon_another_clients_work_is_undone_not_dropped():
     upon = staged(on_flavor(EL9, EL9_RT, requested=("htop",)))
     plan = make_plan(with_staged(KernelType.DEFAULT, upon, RT, on_staged=True))
     assert isinstance(plan, Change)
-    assert plan.assembly == Assembly(uninstall=tuple(map(str, EL9_RT.nevras)), reset=EL9.names)
+    assert plan.steps[0] == Assembly(uninstall=tuple(map(str, EL9_RT.nevras)), reset=EL9.names)
     assert plan.shape.requested == ("htop",)
     assert plan.on_staged, "it still holds the other client's work"
 

@@ -10,8 +10,8 @@ from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
-from mcd_rt.model.plan import Target
-from mcd_rt.model.record import Attempt, Phase, Record, Tries, Verified
+from mcd_rt.model.plan import OwnArguments, Target
+from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Tries, Verified
 from mcd_rt.record import VERSION, load_record, save_record, set_record_aside
 from tests.effects_double import EffectsDouble, Killed
 
@@ -21,14 +21,19 @@ TARGET = Target(
     "sha256:" + "d" * 64,
     (Nevra("kernel-rt-core", 1, "5.14.0", "284.rt14.el9", "x86_64"),),
     "5.14.0-284.rt14.el9.x86_64+rt",
+    ("nosmt", 'dyndbg="file a.c +p"'),
 )
+OWN = OwnArguments(("nosmt", "nosmt"), ("quiet",))
 RECORD = Record(
-    attempt=Attempt(TARGET, Phase.STAGED, "boot", 17.5, "rhcos-1.0", on_staged=True),
+    attempt=Attempt(TARGET, Phase.STAGED, "boot", 17.5, "rhcos-1.0", on_staged=True, arguments=OWN),
     tries=(Tries("t" * 64, 2),),
     reboots=(1.0, 2.5),
     verified=Verified(TARGET, 3.0, 4.0),
     failure=Failure(Code.ROLLED_BACK, "it booted the old one", "see the journal"),
     foreign_removals=("kernel-modules-extra",),
+    kernel_arguments=("nosmt", "nosmt"),
+    given_up="t" * 64,
+    resolved=(Resolved("registry.example/os:4.16", "sha256:" + "d" * 64),),
 )
 EVERY_EFFECT = 7
 
@@ -158,6 +163,19 @@ WRONG = {
     "a message that is nothing": lambda document: document | {"failure": {"code": "rolled-back", "message": None}},
     "removals that are a text": lambda document: document | {"foreign_removals": "kernel"},
     "removals that are numbers": lambda document: document | {"foreign_removals": [1]},
+    "kernel arguments that are a text": lambda document: document | {"kernel_arguments": "nosmt"},
+    "kernel arguments that are numbers": lambda document: document | {"kernel_arguments": [1]},
+    "no kernel arguments": lambda document: {
+        key: value for key, value in document.items() if key != "kernel_arguments"
+    },
+    "own arguments that are nothing": lambda document: (
+        document | {"attempt": document["attempt"] | {"own_arguments": None}}
+    ),
+    "gone arguments that are a text": lambda document: (
+        document | {"attempt": document["attempt"] | {"gone_arguments": "quiet"}}
+    ),
+    "a digest that is a number": lambda document: document | {"resolved": {"registry.example/os:4.16": 7}},
+    "resolved tags that are a list": lambda document: document | {"resolved": []},
     "an unknown kernel type": lambda document: (
         document
         | {"verified": document["verified"] | {"target": document["verified"]["target"] | {"kernel_type": "x"}}}

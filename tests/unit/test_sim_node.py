@@ -31,8 +31,9 @@ from mcd_rt.dbus.transaction import Deadlines, Done, Failed, run_transaction
 from mcd_rt.dbus.wire import Message, Typed, Value, plain
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.sim.bases import default_bases
-from mcd_rt.sim.hostfiles import RHEL
-from mcd_rt.sim.node import Rebooted, SimulatedNode
+from mcd_rt.sim.hostfiles import DAEMON_SETTINGS, RHEL, is_layering_locked, lock_layering
+from mcd_rt.sim.neighbours import NeighbourFailed, admin_edits_arguments, admin_layers, admin_replaces_kernel
+from mcd_rt.sim.node import ARGUMENTS, Rebooted, SimulatedNode
 from mcd_rt.sim.privatebus import PrivateBus
 from mcd_rt.sim.process import AgentExited, AgentStarted
 from mcd_rt.sim.profiles import PROFILES
@@ -159,6 +160,57 @@ def test_the_command_lists_the_packages_of_a_base_as_the_genuine_one_does() -> N
     on(scenario)
 
 
+def test_a_fips_host_says_so_and_another_does_not() -> None:
+    async def plain_host(node: SimulatedNode) -> None:
+        assert read(node, "/proc/sys/crypto/fips_enabled") == "0"
+
+    async def fips_host(node: SimulatedNode) -> None:
+        assert read(node, "/proc/sys/crypto/fips_enabled") == "1"
+        assert " fips=1 ostree=" in read(node, "/proc/cmdline")
+
+    on(plain_host)
+    on(fips_host, kernel_arguments=f"{ARGUMENTS} fips=1")
+
+
+def test_the_command_line_is_that_of_the_booted_deployment_with_the_quotes_of_the_boot_loader() -> None:
+    async def scenario(node: SimulatedNode) -> None:
+        first = read(node, "/proc/cmdline")
+        assert first.startswith("BOOT_IMAGE=(hd0,gpt3)/ostree/rhcos-")
+        node.another_client_stages(realtime(node), kernel_arguments='a="b c" d="e"')
+        assert read(node, "/proc/cmdline") == first
+        await node.reboot()
+        words = read(node, "/proc/cmdline")
+        assert ' "a=b c" d=e ostree=/ostree/boot.1/rhcos/' in words
+        assert words.rpartition(" ostree=")[2] != first.rpartition(" ostree=")[2]
+
+    on(scenario)
+
+
+def test_layering_can_be_locked() -> None:
+    async def scenario(node: SimulatedNode) -> None:
+        settings = node.root / DAEMON_SETTINGS
+        assert not is_layering_locked(settings)
+        settings.parent.mkdir(exist_ok=True)
+        settings.write_text("[Daemon]\nIdleExitTimeout=60\n")
+        assert not is_layering_locked(settings)
+        lock_layering(node.root)
+        assert is_layering_locked(settings)
+        with pytest.raises(NeighbourFailed, match=r"^Cannot operate; `LockLayering=true` in configuration\.$"):
+            await admin_layers(node, "vim")
+        with pytest.raises(NeighbourFailed, match="LockLayering"):
+            await admin_replaces_kernel(node)
+        await admin_edits_arguments(node, ["foo"])  # layers nothing
+        assert node.deployments[0].kernel_arguments == f"{ARGUMENTS} foo"
+
+    async def older(node: SimulatedNode) -> None:
+        lock_layering(node.root)
+        await admin_layers(node, "vim")
+        assert node.deployments[0].tree.origin.packages == ("vim",)
+
+    on(scenario)
+    on(older, profile="2020.8")
+
+
 def test_staging_moves_what_an_agent_watches() -> None:
     async def scenario(node: SimulatedNode) -> None:
         deploy = node.paths.below("/ostree/deploy")
@@ -189,7 +241,7 @@ def test_a_reboot_boots_what_is_staged_with_its_kernel(release: str, core: Rpm, 
         assert "PREEMPT" in read(node, "/proc/sys/kernel/version")
         assert "PREEMPT_DYNAMIC" not in read(node, "/proc/sys/kernel/version")
         assert node.paths.below("/sys/kernel/realtime").exists() == flag
-        assert read(node, "/proc/cmdline").endswith("root=x foo=bar")
+        assert " root=x foo=bar ostree=/ostree/boot.1/rhcos/" in read(node, "/proc/cmdline")
         assert not node.paths.runtime.exists(), "/run is empty after a boot"
         assert not node.paths.below("/run/ostree/staged-deployment").exists()
         [event] = node.events
@@ -211,6 +263,19 @@ def test_what_is_not_finalized_does_not_boot(*, locked: bool, fails: bool, order
         await node.reboot(orderly=orderly)
         assert read(node, "/proc/sys/kernel/osrelease") == BASES[0].kernel_release
         assert len(node.deployments) == 1
+
+    on(scenario)
+
+
+def test_what_was_written_is_not_booted_where_the_boot_loader_falls_back() -> None:
+    async def scenario(node: SimulatedNode) -> None:
+        before = node.booted
+        node.faults.falls_back = True
+        node.another_client_stages(realtime(node))
+        await node.reboot()
+        assert [each.booted for each in node.deployments] == [False, True]
+        assert node.booted == before
+        assert read(node, "/proc/sys/kernel/osrelease") == BASES[0].kernel_release
 
     on(scenario)
 
@@ -526,8 +591,8 @@ def test_what_breaks_in_the_simulation_itself_is_not_lost(monkeypatch: pytest.Mo
     async def scenario(node: SimulatedNode) -> None:
         async with client(node) as bus:
             with pytest.raises(RemoteError, match=r"the simulated .* broke: AssertionError"):
-                await bus.call(RPM_OSTREE, OS_PATH, f"{OS}.Upgrade", "s", ["x"], timeout=TIMEOUT)
-            monkeypatch.setattr("mcd_rt.sim.rpmostree.finalize", broken)
+                await bus.call(RPM_OSTREE, OS_PATH, f"{OS}.Cleanup", "s", ["x"], timeout=TIMEOUT)
+            monkeypatch.setattr("mcd_rt.sim.operations.finalize", broken)
             assert await finalize(node, bus) == Failed("the simulated transaction broke: ZeroDivisionError()")
             monkeypatch.setattr("mcd_rt.sim.node.write_boot", broken)
             node._reboot_asked(0)

@@ -4,18 +4,23 @@ from dataclasses import replace
 
 import pytest
 
-from mcd_rt.dbus.wire import Typed
+from mcd_rt.dbus.wire import Typed, plain
+from mcd_rt.sim.argumentedits import Edits
+from mcd_rt.sim.bootentry import boot_options
 from mcd_rt.sim.origin import apply_update
 from mcd_rt.sim.profiles import PROFILES
+from mcd_rt.sim.properties import deployment_properties
 from mcd_rt.sim.request import Update, check_arguments, parse_update
 from mcd_rt.sim.steps import Note, Outcome, Refused, Task
-from mcd_rt.sim.sysroot import change_arguments, check_cleanup, clean_up, finalize
+from mcd_rt.sim.sysroot import change_arguments, check_cleanup, clean_up, finalize, roll_back
 from mcd_rt.sim.world import Base, Origin, Repository, Rpm, System, Tree, fresh_system, reboot, stage
 
 OLD, NEW = PROFILES["2020.8"], PROFILES["2024.9"]
 RT_RELEASE = "5.14.0-284.rt14.el9.x86_64+rt"
 KERNEL = ("kernel", "kernel-core", "kernel-modules")
 IMAGE = "ostree-unverified-registry:registry.example/os@sha256:" + "a" * 64
+
+SIGNED = "ostree-image-signed:docker://mirror.example/elsewhere@sha256:" + "a" * 64
 
 
 def base(release: str, digit: str, refspec: str) -> Base:
@@ -32,6 +37,7 @@ BASH = Rpm("bash-5.2-1.el9.x86_64", "f" * 64)
 IN_BASE = "bash-5.1-1.el9.x86_64"
 INSTALL_RT = Update(remove=KERNEL, install_local=(0, 1), no_pull_base=True)
 FILES = {0: CORE, 1: MODULES}
+ADD_B = Edits(added=("b",))
 
 
 def fresh(origin: Origin = Origin("os:stable")) -> System:  # noqa: B008 - a frozen value
@@ -155,13 +161,10 @@ def test_a_replacement_of_no_package_is_inactive_and_one_of_the_kernel_replaces_
     assert Note(f"  {CORE.nevra}") in inactive.steps
     assert inactive.system is not None
     assert inactive.system.merge.tree.kernel_release == FIRST.kernel_release
-    modules = Rpm("kernel-modules-5.14.0-284.1.el9.x86_64", "0", HOTFIX.kernel_release)
-    active = after(fresh(), asked(replace_local=(0, 1)), {0: HOTFIX, 1: modules})
+    hotfix = {at: replace(HOTFIX, nevra=HOTFIX.nevra.replace("kernel-core", name)) for at, name in enumerate(KERNEL)}
+    active = after(fresh(), asked(replace_local=(0, 1, 2)), hotfix)
     assert active.merge.tree.kernel_release == HOTFIX.kernel_release
-    assert [old for _rpm, old in active.merge.tree.replaced] == [
-        FIRST.find("kernel-core"),
-        FIRST.find("kernel-modules"),
-    ]
+    assert sorted(old for _rpm, old in active.merge.tree.replaced) == [FIRST.find(name) for name in KERNEL]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,6 @@ def test_a_replacement_of_no_package_is_inactive_and_one_of_the_kernel_replaces_
     [
         (asked(reset=KERNEL), OLD, "Multiple subdirectories found in: usr/lib/modules"),
         (asked(reset=KERNEL), NEW, "Multiple kernels (vmlinuz) found in: usr/lib/modules"),
-        (asked(reset=("kernel-modules",)), OLD, "Multiple subdirectories found in: usr/lib/modules"),
         (asked(uninstall=("kernel-rt-core", "kernel-rt-modules")), OLD, "/usr/lib/modules is empty"),
         (asked(uninstall=("kernel-rt-core",)), OLD, "Unable to find kernel (vmlinuz) in /boot or /usr/lib/modules"),
     ],
@@ -210,7 +212,7 @@ def test_a_requested_package_is_requested_once() -> None:
 
 def test_kernel_arguments_on_what_cannot_be_assembled_fail() -> None:
     broken = stage(realtime(), Tree(FIRST, Origin("os:stable", local=(CORE,))), "", locked=False)
-    outcome = change_arguments(broken, "a", (["b"], [], []), {}, OLD)
+    outcome = change_arguments(broken, "a", ADD_B, {}, OLD)
     assert outcome.error == "Multiple subdirectories found in: usr/lib/modules"
 
 
@@ -223,13 +225,15 @@ def test_a_rebase_keeps_packages_and_removals() -> None:
     ("refspec", "becomes", "custom"),
     [
         (SECOND.checksum, f"os:{SECOND.checksum}", ("pivot://x", "y")),
-        (f":{SECOND.checksum}", SECOND.checksum, ("pivot://x", "y")),
+        (f":{FIRST.checksum}", FIRST.checksum, ("pivot://x", "y")),
         (IMAGE, IMAGE, ("pivot://x", "y")),
+        (SIGNED, SIGNED, ("pivot://x", "y")),
         ("os:next", "os:next", None),
     ],
 )
 def test_what_a_refspec_becomes(refspec: str, becomes: str, custom: tuple[str, str] | None) -> None:
-    system = after(fresh(), Update(refspec=refspec, custom_origin=("pivot://x", "y")))
+    profile = NEW if "@" in refspec else OLD
+    system = after(fresh(), Update(refspec=refspec, custom_origin=("pivot://x", "y")), profile=profile)
     assert (system.merge.tree.origin.refspec, system.merge.tree.origin.custom) == (becomes, custom)
     assert system.merge.tree.base == system.resolve(becomes)
 
@@ -267,7 +271,7 @@ def test_a_lock_survives_an_unlocked_restaging_on_2020_8_only() -> None:
     locked = realtime(lock=True)
     for profile, kept in ((OLD, True), (NEW, False)):
         assert after(locked, asked(remove=("bash",)), profile=profile).merge.locked == kept
-        outcome = change_arguments(locked, "a", (["b"], [], []), {}, profile)
+        outcome = change_arguments(locked, "a", ADD_B, {}, profile)
         assert outcome.system is not None
         assert outcome.system.merge.locked == kept
 
@@ -350,34 +354,68 @@ def test_titles_of_clients_that_give_none() -> None:
     assert Update().title == "upgrade"
 
 
-@pytest.mark.parametrize(
-    ("lists", "options", "expected"),
-    [
-        ((["c=3"], [], []), {}, "a=1 b c=3"),
-        (([], ["a=2"], []), {}, "a=2 b"),
-        (([], ["a=1=2"], []), {}, "a=2 b"),
-        (([], ["x=2"], []), {}, "No key 'x' found"),
-        (([], ["a=9=2"], []), {}, "No key 'a' found"),
-        (([], [], ["b"]), {}, "a=1"),
-        (([], [], ["a"]), {}, "b"),
-        (([], [], ["x"]), {}, "No key 'x' found"),
-        (([], [], []), {"append-if-missing": Typed("as", ["b", "d"])}, "a=1 b d"),
-        (([], [], []), {"delete-if-present": Typed("as", ["b", "x"])}, "a=1"),
-    ],
-)
-def test_kernel_arguments_start_from_what_the_client_says_exists(lists, options, expected: str) -> None:
-    outcome = change_arguments(realtime(), "a=1 b", lists, options, NEW)
+ARGUMENT_EDITS = [
+    (Edits(added=("c=3",)), 'a=1 b a=2 q="x y" b c=3'),
+    (Edits(added=("c d=4",)), 'a=1 b a=2 q="x y" b c d=4'),
+    (Edits(added=("b",)), 'a=1 b a=2 q="x y" b b'),
+    (Edits(replaced=("a=2=3",)), 'a=1 b a=3 q="x y" b'),
+    (Edits(replaced=("a=3",)), "Multiple values for key 'a' found"),
+    (Edits(replaced=("a=9=3",)), "No karg 'a=9' found"),
+    (Edits(replaced=("q=z",)), "a=1 b a=2 q=z b"),
+    (Edits(replaced=("x=2",)), "No key 'x' found"),
+    (Edits(removed=("a=1",)), 'b a=2 q="x y" b'),
+    (Edits(removed=("a",)), "Multiple values for key 'a' found"),
+    (Edits(removed=("a=9",)), "No karg 'a=9' found"),
+    (Edits(removed=("b",)), 'a=1 a=2 q="x y" b'),
+    (Edits(removed=("q",)), "a=1 b a=2 b"),
+    (Edits(removed=('q="x y"',)), "a=1 b a=2 b"),
+    (Edits(removed=("x",)), "No key 'x' found"),
+    (Edits(append_if_missing=("b", "d", "a=3")), 'a=1 b a=2 q="x y" b d a=3'),
+    (Edits(delete_if_present=("b", "x", "a=3")), 'a=1 a=2 q="x y" b'),
+    (Edits(delete_if_present=("b", "b", "b")), "No key 'b' found"),
+    (Edits(delete_if_present=("a=1",), added=("a=3",)), 'b a=2 q="x y" b a=3'),
+    (Edits(added=("c",), final="only this"), "only this"),
+]  # fmt: skip
+EXISTING = 'a=1 b a=2 q="x y" b'
+
+
+@pytest.mark.parametrize(("edits", "expected"), ARGUMENT_EDITS)
+def test_kernel_arguments_start_from_what_the_client_says_exists(edits: Edits, expected: str) -> None:
+    outcome = change_arguments(realtime(), EXISTING, edits, {}, NEW)
     assert (outcome.system.merge.kernel_arguments if outcome.system else outcome.error) == expected
 
 
+@pytest.mark.parametrize("edits", [
+    Edits(), Edits(append_if_missing=("b",)), Edits(delete_if_present=("x",)), Edits(final=EXISTING),
+    Edits(delete_if_present=('q="x y"',)),  # rpm-ostree cuts what exists at each space before it looks
+])  # fmt: skip
+def test_an_edit_that_changes_nothing_stages_nothing(edits: Edits) -> None:
+    assert change_arguments(realtime(), EXISTING, edits, {}, NEW) == Outcome((Note("No changes."),))
+
+
+@pytest.mark.parametrize("existing", ["a\nb", 'a="b'])
+def test_arguments_that_cannot_be_read_are_refused(existing: str) -> None:
+    outcome = change_arguments(fresh(), existing, ADD_B, {}, NEW)
+    assert outcome.error.startswith("kernel arguments that no kernel can read")
+    assert outcome.system is None
+
+
+def test_what_ostree_writes_itself_is_not_kept_as_an_argument() -> None:
+    outcome = change_arguments(fresh(), "a ostree=/ostree/boot.0/os/1/0 c", ADD_B, {}, NEW)
+    assert outcome.system is not None
+    assert outcome.system.merge.kernel_arguments == "a c b"
+    options = boot_options(outcome.system, outcome.system.merge)
+    assert options.startswith("a c b ostree=/ostree/boot.0/os/")
+    assert options != boot_options(outcome.system, outcome.system.booted)
+
+
 def test_kernel_arguments_assemble_a_layered_deployment_again_and_only_stage_a_plain_one() -> None:
-    layered = change_arguments(realtime(), "a", (["b"], [], []), {}, OLD)
-    plain = change_arguments(fresh(), "a", (["b"], [], []), {}, OLD)
+    layered = change_arguments(realtime(), "a", ADD_B, {}, OLD)
+    plain = change_arguments(fresh(), "a", ADD_B, {}, OLD)
     assert Task("Generating initramfs") in layered.steps
     assert plain.steps == (Task("Staging deployment"),)
-    ignored = change_arguments(fresh(), "a", ([], [], []), {"append-if-missing": Typed("as", ["b"])}, OLD)
-    assert ignored.system is not None
-    assert ignored.system.merge.kernel_arguments == "a", "2020.8 does not know it"
+    ignored = change_arguments(fresh(), "a", Edits(append_if_missing=("b",)), {}, OLD)
+    assert ignored == Outcome((Note("No changes."),)), "2020.8 does not know it"
 
 
 def test_clean_up() -> None:
@@ -420,7 +458,87 @@ def test_finalize_compares_the_base_checksum(system: System, options, profile, e
         assert not outcome.system.merge.locked
 
 
-def test_finalize_honours_an_inhibitor_first_where_the_version_does() -> None:
+def test_finalize_honours_an_inhibitor_before_it_unlocks_where_the_version_does() -> None:
     options = {"checksum": Typed("s", FIRST.checksum)}
-    assert "Reason: backup" in finalize(fresh(), options, NEW, "backup").error
+    assert "Reason: backup" in finalize(realtime(lock=True), options, NEW, "backup").error
+    assert finalize(fresh(), options, NEW, "backup").error == "No pending staged deployment found"
     assert finalize(realtime(lock=True), options, OLD, "backup").error == ""
+
+
+# A rollback
+
+
+def test_a_rollback_puts_what_ran_before_first_and_another_one_undoes_it() -> None:
+    system = reboot(realtime(), finalize=True)
+    outcome = roll_back(system, reboot=False)
+    assert outcome.steps == (Note(f"Moving '{FIRST.checksum}.0' to be first deployment"),)
+    assert (outcome.writes, outcome.reboot) == (False, False)
+    moved = outcome.system
+    assert moved is not None
+    assert [each.booted for each in moved.deployments] == [False, True]
+    assert moved.staged is None
+    again = roll_back(moved, reboot=True)
+    assert again.reboot
+    assert again.system == system
+    for finalize_works in (True, False):  # it is on disk: nothing is left to do at shutdown
+        booted = reboot(moved, finalize=finalize_works)
+        assert (booted.booted.checksum, [each.booted for each in booted.deployments]) == (FIRST.checksum, [True, False])
+
+
+def test_a_rollback_without_one_or_over_something_staged_is_refused() -> None:
+    assert roll_back(fresh(), reboot=False).error == "No rollback deployment found"
+    assert roll_back(realtime(), reboot=False).error == "Staged deployment (remove with cleanup -p)"
+    pinned = replace(fresh().booted, checksum="9" * 64, booted=False, pinned=True)
+    staged = replace(realtime(), deployments=(*realtime().deployments, pinned))
+    assert roll_back(staged, reboot=False).error == "Staged deployment (remove with cleanup -p)"
+
+
+# Where a base is pulled from
+
+
+def test_cache_only_forbids_the_pull_of_a_branch_and_of_nothing_else() -> None:
+    branch = apply_update(fresh(), Update(refspec="os:next", cache_only=True), {}, OLD)
+    assert (branch.error, branch.system) == ("Refspec 'os:next' not found", None)
+    assert after(fresh(), Update(refspec=IMAGE, cache_only=True), profile=NEW).merge.tree.base == CONTAINER
+    assert after(fresh(), Update(refspec=f":{FIRST.checksum}", cache_only=True)).merge.tree.base == FIRST
+    assert apply_update(fresh(), Update(cache_only=True), {}, OLD).error == "", "its own branch is there"
+
+
+def test_a_commit_that_is_in_no_repository_is_not_there() -> None:
+    missing = f"No such metadata object {SECOND.checksum}.commit"
+    assert apply_update(fresh(), Update(refspec=f":{SECOND.checksum}"), {}, OLD).error == missing
+    assert apply_update(fresh(Origin(FIRST.checksum)), Update(refspec=SECOND.checksum), {}, OLD).error == missing
+    unknown = f"While pulling {'0' * 64}: Refspec '{'0' * 64}' not found"
+    assert apply_update(fresh(), Update(refspec="0" * 64), {}, OLD).error == unknown
+    imported = Update(refspec=f":{SECOND.checksum}", imported=SECOND.checksum, cache_only=True)
+    assert after(fresh(), imported).merge.tree.base == SECOND
+
+
+@pytest.mark.parametrize("refspec", [IMAGE, SIGNED])
+def test_an_image_that_is_the_origin_already_is_no_rebase_but_an_upgrade_of_it_succeeds(refspec: str) -> None:
+    system = fresh(Origin(refspec))
+    assert system.booted.tree.base == CONTAINER, "a digest is the same from any mirror"
+    equal = apply_update(system, Update(refspec=refspec), {}, NEW)
+    assert equal.error == f"Old and new refs are equal: {refspec}"
+    upgrade = apply_update(system, Update(), {}, NEW)
+    assert upgrade == Outcome((Note(f"Pulling manifest: {refspec}"), Note("No upgrade available.")))
+    other = {IMAGE: SIGNED, SIGNED: IMAGE}[refspec]
+    assert after(system, Update(refspec=other), profile=NEW).merge.tree.origin.refspec == other
+
+
+@pytest.mark.parametrize("refspec", [IMAGE, SIGNED])
+def test_an_image_that_cannot_be_had(refspec: str) -> None:
+    absent = refspec.replace("a" * 64, "b" * 64)
+    outcome = apply_update(fresh(), Update(refspec=absent), {}, NEW)
+    assert outcome.error.startswith("Creating importer: failed to invoke method OpenImage")
+    assert absent.partition(":")[2].removeprefix("docker://") in outcome.error
+    assert apply_update(fresh(), Update(refspec=refspec), {}, OLD).error == f"Invalid refspec {refspec}"
+
+
+@pytest.mark.parametrize("refspec", [IMAGE, SIGNED, "ostree-unverified-registry:registry.example/os:latest"])
+def test_the_digest_of_an_image_is_told_whatever_it_was_asked_by(refspec: str) -> None:
+    system = fresh_system("os", (replace(CONTAINER, refspecs=(IMAGE, refspec)),), Origin(refspec), "")
+    told = plain(deployment_properties(system.booted, "os", NEW))
+    assert told["container-image-reference"] == refspec
+    assert told["container-image-reference-digest"] == "sha256:" + "a" * 64
+    assert "origin" not in told

@@ -140,6 +140,17 @@ def test_bad_manners(manner: Manner, error: type[Exception], tmp_path: Path) -> 
     assert serving(manner, scenario, tmp_path) == []
 
 
+def test_a_server_may_leave_once_it_has_welcomed_a_client(tmp_path: Path) -> None:
+    async def scenario(address: str, _server: PeerServer) -> None:
+        client = Connection(await open_socket(address, 5), lambda _message: None)
+        client.start()
+        with pytest.raises(PeerClosed):
+            await client.call(PING, 5)
+        client.close()
+
+    assert serving(Manner.LEAVING, scenario, tmp_path) == []
+
+
 def test_closing_drops_whoever_is_still_at_the_door(tmp_path: Path) -> None:
     async def scenario(address: str, server: PeerServer) -> None:
         with socket.socket(socket.AF_UNIX) as knocking:

@@ -20,6 +20,7 @@ from mcd_rt.sim.image import build_rpm
 from mcd_rt.sim.peer import Manner
 from mcd_rt.sim.privatebus import PrivateBus
 from mcd_rt.sim.profiles import PROFILES
+from mcd_rt.sim.request import Request
 from mcd_rt.sim.rpmostree import Consequences, Finished, RpmOstree
 from mcd_rt.sim.steps import STAGING
 from mcd_rt.sim.world import fresh_system
@@ -422,10 +423,13 @@ def test_success_that_is_none(twist: Twist, rpm) -> None:
                 Twist.PRETENDED: (True, None, None),
                 Twist.INCOMPLETE: (True, True, 0),
                 Twist.LOCK_LOST: (True, False, 1),
+                Twist.ANOTHER: (True, True, 1),
             }[twist]
         )
         assert node.faults.twists == []
         assert node.daemon.assemblies == (staged is not None)
+        if staged is not None:
+            assert ("unasked" in staged.tree.origin.packages) is (twist is Twist.ANOTHER)
 
     on("2024.9", scenario)
 
@@ -487,11 +491,46 @@ def test_kernel_arguments_and_the_boot_configuration() -> None:
         await peer.call("Start")
         assert await peer.end() == [True, ""]
         member = f"{OS}.GetDeploymentBootConfig"
-        assert plain(await call(bus, OS_PATH, member, "sb", "", True)) == {"staged": True, "options": "rw foo=bar"}
-        assert plain(await call(bus, OS_PATH, member, "sb", "", False)) == {"staged": False, "options": "rw"}
+        for pending, staged, options in ((True, True, "rw foo=bar ostree="), (False, False, "rw ostree=")):
+            found = plain(await call(bus, OS_PATH, member, "sb", "", pending))
+            assert isinstance(found, dict)
+            assert found["staged"] == staged
+            assert str(found["options"]).startswith(f"{options}/ostree/boot.")
         with pytest.raises(RemoteError, match="Invalid deployment index rhcos-0"):
             await call(bus, OS_PATH, member, "sb", "rhcos-0", True)
         assert node.daemon.assemblies == 1
+
+    on("2024.9", scenario)
+
+
+REQUESTS: list[tuple[str, str, list[Value], dict[str, Value], dict[str, Value]]] = [
+    (
+        "UpdateDeployment", "a{sv}a{sv}", [REMOVE_BASH, NO_PULL],
+        {"override-remove-packages": ["bash"]}, {"no-pull-base": True},
+    ),
+    (
+        "KernelArgs", "sasasasa{sv}", ["rw", ["a"], [], [], {"reboot": Typed("b", value=False)}],
+        {"existing": "rw", "added": ["a"], "replaced": [], "removed": []}, {"reboot": False},
+    ),
+    ("PkgChange", "a{sv}asas", [NO_PULL, ["vim"], []], {"added": ["vim"], "removed": []}, {"no-pull-base": True}),
+    ("Rebase", "a{sv}sas", [{}, "os:x", []], {"refspec": "os:x"}, {}),
+    ("Upgrade", "a{sv}", [{"cache-only": Typed("b", value=True)}], {}, {"cache-only": True}),
+    ("Cleanup", "as", [["base"]], {"kinds": ["base"]}, {}),
+    ("Rollback", "a{sv}", [{"reboot": Typed("b", value=True)}], {}, {"reboot": True}),
+    ("FinalizeDeployment", "a{sv}", [{"checksum": Typed("s", "1")}], {}, {"checksum": "1"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "signature", "body", "modifiers", "options"), REQUESTS)
+def test_exactly_what_was_asked_can_be_read_afterwards(
+    method: str, signature: str, body: list[Value], modifiers: dict[str, Value], options: dict[str, Value]
+) -> None:
+    async def scenario(node: Node, bus: Bus) -> None:
+        peer = await node.peer(await call(bus, OS_PATH, f"{OS}.{method}", signature, *body))
+        await peer.call("Start")
+        await peer.end()
+        [ended] = node.ended
+        assert (ended.method, ended.request) == (method, Request(modifiers, options))
 
     on("2024.9", scenario)
 

@@ -9,9 +9,17 @@ from mcd_rt.model.deployment import Deployment, Deployments
 from mcd_rt.model.host import Host
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
-from mcd_rt.model.plan import Target
-from mcd_rt.model.record import Attempt, Phase
-from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, Verdict, judge_boot, judge_running
+from mcd_rt.model.plan import OwnArguments, Target
+from mcd_rt.model.record import Attempt, Phase, Record
+from mcd_rt.plan.verification import (
+    CameUp,
+    DidNotComeUp,
+    Overtaken,
+    Verdict,
+    arguments_of_boot,
+    judge_boot,
+    judge_running,
+)
 from tests.unit.nodes import (
     ARM,
     ARM_64K,
@@ -19,6 +27,7 @@ from tests.unit.nodes import (
     EL9,
     EL9_RT,
     EL9_RT_OLD,
+    OTHER_IMAGE,
     attempt_of,
     host,
     on_default,
@@ -68,7 +77,7 @@ def test_a_target_of_unknown_release_came_up_when_its_kind_of_kernel_runs():
 
 
 def test_a_realtime_base_of_its_own_came_up():
-    own = Target(KernelType.REALTIME, on_default().base_checksum, "", EL9_RT.nevras, "")
+    own = Target(KernelType.REALTIME, on_default().base, "", EL9_RT.nevras, "")
     assert rebooted(own, on_default(), runs=host(EL9_RT.uname)) == CameUp(own)
 
 
@@ -102,9 +111,9 @@ def test_a_staged_default_kernel_was_not_finalized_though_an_old_one_is_still_th
         pytest.param(DEFAULT, on_flavor(EL9, EL9_RT), on_default(id="rhcos-staged.1", booted=False), id="of default"),
     ],
 )
-def test_a_target_that_was_written_but_not_booted_was_rolled_back(target, booted, written):
+def test_a_target_that_was_written_but_not_booted_is_told_with_what_was(target, booted, written):
     code, message = why(rebooted(target, written, booted))
-    assert code is Code.ROLLED_BACK
+    assert code is Code.BOOTED_ANOTHER
     assert f"but {booted.id} was booted" in message
 
 
@@ -124,7 +133,7 @@ def test_a_reboot_before_ours_overtook_the_change(phase):
     "booted",
     [
         pytest.param(on_flavor(EL9, EL9_RT_OLD), id="other packages"),
-        pytest.param(on_flavor(EL9, EL9_RT, base_checksum="c" * 64), id="another base"),
+        pytest.param(on_flavor(EL9, EL9_RT, image_digest=OTHER_IMAGE), id="another base"),
         pytest.param(on_default(), id="no packages"),
     ],
 )
@@ -171,3 +180,83 @@ def test_the_running_kernel_is_not_the_targets(target, runs):
     assert failure is not None
     assert failure.code is Code.VERIFICATION_FAILED
     assert runs.kernel_release in failure.message
+
+
+WITH_ARGUMENTS = replace(DEFAULT, kernel_arguments=("nosmt", 'dyndbg="file a.c +p"'))
+CMDLINE = ("BOOT_IMAGE=(hd0)/vmlinuz", "rw", "nosmt", '"dyndbg=file a.c +p"')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        pytest.param(CMDLINE, "", id="quoted by the boot loader"),
+        pytest.param(CMDLINE[:2], "nosmt dyndbg=file a.c +p", id="all missing"),
+        pytest.param(CMDLINE[:3], "dyndbg=file a.c +p", id="one missing"),
+    ],
+)
+def test_the_running_kernel_was_given_the_arguments_of_the_target(arguments, missing):
+    failure = judge_running(WITH_ARGUMENTS, host(kernel_arguments=arguments))
+    if not missing:
+        assert failure is None
+        return
+    assert failure is not None
+    assert failure.code is Code.VERIFICATION_FAILED
+    assert failure.message == f"the running kernel was not given {missing} (/proc/cmdline)"
+
+
+def test_a_staged_deployment_that_booted_without_its_arguments_did_not_come_up():
+    booted = on_default(id="rhcos-staged.1")
+    code, message = why(rebooted(WITH_ARGUMENTS, booted, runs=host(kernel_arguments=CMDLINE[:3])))
+    assert code is Code.VERIFICATION_FAILED
+    assert "was not given dyndbg" in message
+
+
+CHANGED = OwnArguments(ours=("nosmt",), gone=("quiet",))
+ONLY_ARGUMENTS = replace(DEFAULT, kernel_arguments=("nosmt",))
+
+
+def arguments_changed(*running: str, phase: Phase = Phase.REBOOTING) -> Verdict:
+    """A change of arguments alone was asked for, and a deployment of the same packages with another id booted."""
+    attempt = attempt_of(ONLY_ARGUMENTS, phase=phase, boot_id=EARLIER_BOOT, arguments=CHANGED)
+    return judge_boot(attempt, Deployments((on_default(),)), host(kernel_arguments=running))
+
+
+def test_a_change_of_arguments_alone_is_told_by_the_arguments():
+    assert arguments_changed("rw", "nosmt") == CameUp(ONLY_ARGUMENTS)
+    assert arguments_changed("rw", "nosmt", phase=Phase.STAGED) == CameUp(ONLY_ARGUMENTS)
+
+
+@pytest.mark.parametrize("running", [("rw", "quiet"), ("rw", "nosmt", "quiet"), ("rw",)])
+def test_arguments_that_are_not_there_or_not_gone_tell_that_it_was_not_finalized(running):
+    assert why(arguments_changed(*running))[0] is Code.NOT_FINALIZED
+    assert arguments_changed(*running, phase=Phase.STAGED) == Overtaken()
+
+
+@pytest.mark.parametrize(
+    ("booted", "runs", "current", "ours"),
+    [
+        pytest.param("rhcos-staged.1", ("nosmt",), ("rw", "nosmt"), ("nosmt",), id="the staged one"),
+        pytest.param("rhcos-upon.1", ("nosmt",), ("rw", "nosmt"), ("nosmt",), id="one made from it"),
+        pytest.param("rhcos-staged.1", (), ("rw",), (), id="the staged one, and an admin took it out"),
+        pytest.param("rhcos-old.0", ("quiet",), ("rw", "quiet"), ("quiet",), id="the old one"),
+        pytest.param("rhcos-old.0", (), ("rw",), (), id="another one that never had any of ours"),
+    ],
+)
+def test_which_arguments_are_ours_after_a_boot(booted, runs, current, ours):
+    attempt = attempt_of(ONLY_ARGUMENTS, boot_id=EARLIER_BOOT, arguments=CHANGED)
+    there = Deployments((on_default(id=booted),), current)
+    record = Record(attempt=attempt, kernel_arguments=("quiet",))
+    assert arguments_of_boot(record, attempt, there, host(kernel_arguments=runs)) == ours
+
+
+def test_an_admins_argument_like_one_of_ours_that_is_gone_stays_the_admins():
+    attempt = attempt_of(DEFAULT, boot_id=EARLIER_BOOT)
+    there = Deployments((on_default(id="rhcos-staged.1"),), ("rw", "nosmt"))
+    record = Record(attempt=attempt, kernel_arguments=("nosmt",))
+    assert arguments_of_boot(record, attempt, there, host(kernel_arguments=("rw", "nosmt"))) == ()
+
+
+def test_outside_of_any_deployment_those_from_before_are_ours():
+    attempt = attempt_of(ONLY_ARGUMENTS, boot_id=EARLIER_BOOT, arguments=CHANGED)
+    record = Record(attempt=attempt, kernel_arguments=("quiet",))
+    assert arguments_of_boot(record, attempt, Deployments((OLD_DEFAULT,), ("quiet",)), host()) == ("quiet",)

@@ -1,0 +1,123 @@
+"""What a worker is asked about an image: which worker it is, the request, the pull secret it is lent, the deadline."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from mcd_rt.content.conversation import Command, Conversation, Listening, Worker
+from mcd_rt.content.frames import MAX_FILES, AboutImage, Extent, FetchRequest
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.image import ImageReference
+from mcd_rt.model.settings import ContentSettings
+
+WORKER_ARGV = (sys.executable, "-m", "mcd_rt", "worker")
+
+_SERVICE_VARIABLES = ("DBUS_", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_")
+_SECRETS = ("CREDENTIALS_DIRECTORY",)
+_SOCKETS = {"fetch": "/run/mcd-rt-fetch.sock", "inspect": "/run/mcd-rt-inspect.sock"}
+_PATIENCE = 0.75  # of the idle timeout: a worker says what it waits for before it is taken for dead
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of an image: the packages with these ``names``, for an architecture as ``uname -m`` spells it.
+
+    ``scratch`` is a directory where the worker may put a copy of the image.
+    """
+
+    image: ImageReference
+    names: tuple[str, ...]
+    architecture: str
+    extent: Extent
+    scratch: str
+
+
+def worker_for(job: str, settings: ContentSettings, host: HostPaths, argv: Sequence[str]) -> Worker:
+    """Who does a job (``fetch`` or ``inspect``): the unit behind its socket, or a child started by ``argv``."""
+    path = host.below(_SOCKETS[job])
+    if settings.worker == "socket" or (settings.worker == "auto" and path.is_socket()):
+        return Listening(path)
+    return Command(tuple(argv), _environment(secrets=job == "fetch"))
+
+
+def _environment(*, secrets: bool) -> dict[str, str]:
+    """The agent's own without what connects it to its services; credentials only for who needs them."""
+    hidden = _SERVICE_VARIABLES if secrets else _SERVICE_VARIABLES + _SECRETS
+    return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
+
+
+def request_for(question: Question, settings: ContentSettings, host: HostPaths) -> FetchRequest:
+    """The request, with the limits of the settings and the places of the host."""
+    authfiles = (file if file.startswith("$") else str(host.below(file)) for file in settings.authfile)
+    return FetchRequest(
+        str(question.image),
+        question.names,
+        question.architecture,
+        min(settings.max_packages, MAX_FILES) if question.extent is not Extent.IDENTITY else 0,
+        settings.max_package_bytes,
+        settings.max_layers,
+        str(host.root),
+        tuple(authfiles),
+        question.scratch,
+        max(1, int(settings.idle_timeout * _PATIENCE * 1000)),
+        extent=question.extent,
+    )
+
+
+def secret_for(worker: Worker, image: ImageReference, request: FetchRequest) -> Path | None:
+    """The first pull secret that is there, for a unit whose user may not read it; a child has to find its own.
+
+    Needed where the service manager cannot lend it (``LoadCredential``, systemd 247) or the file is another one.
+    """
+    if not isinstance(worker, Listening) or image.layout:
+        return None
+    own = os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")
+    files = (Path(file.replace("${CREDENTIALS_DIRECTORY}", own)) for file in request.authfiles)
+    return next((file for file in files if file.is_file()), None)
+
+
+async def ask(talk: Conversation, request: AboutImage, secret: Path | None) -> None:
+    """Send the request, and the descriptor of the secret: what is in it the agent never reads.
+
+    Raises ``AgentError`` as ``Conversation.send``, ``image-unauthorized`` for a secret that cannot be opened.
+    """
+    with _opened(secret) as descriptors:
+        await talk.send(replace(request, lent=bool(descriptors)))
+        if descriptors:
+            await talk.send_descriptors(descriptors)
+
+
+@contextmanager
+def _opened(secret: Path | None) -> Iterator[list[int]]:
+    try:
+        descriptor = -1 if secret is None else os.open(secret, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise AgentError(
+            Code.IMAGE_UNAUTHORIZED, f"the pull secret {secret} cannot be opened: {error.strerror}", "make it readable"
+        ) from error
+    try:
+        yield [descriptor] if descriptor >= 0 else []
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+async def within(seconds: float, fetching: Coroutine[None, None, T]) -> T:
+    """Its result; raises ``AgentError`` (``worker-timeout``) where it takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await fetching
+    except TimeoutError as error:
+        raise AgentError(
+            Code.WORKER_TIMEOUT,
+            f"the worker was not done after {seconds:g} s",
+            "[content] fetch_timeout says how long it may take",
+        ) from error

@@ -1,0 +1,199 @@
+"""The OS of an image: its commit object, found in the layers, and the kernel packages that belong to it.
+
+An image that *is* its OS has the object below ``sysroot/ostree/repo`` in its first layer (ostree-ext,
+``tar/export.rs``), machine-os-content in its repository below ``srv/repo``. Which commit it is, a label in the image's
+config says, which was compared with its digest; the object's checksum is the SHA-256 of its bytes. So an object of that
+checksum is the right one wherever it was found, and reading may stop in the middle of a layer: nothing else of the
+layer is believed. Without the label, or without a list of packages in the commit, every layer is read to its end and
+verified.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mcd_rt.content import repository
+from mcd_rt.content.archive import Kind, Member, MemberData, members
+from mcd_rt.content.blob import Descriptor, Reader, VerifiedReader
+from mcd_rt.content.commit import MAX_COMMIT, Commit, read_commit
+from mcd_rt.content.decompress import unpacked
+from mcd_rt.content.fields import printable
+from mcd_rt.content.nevras import checked_nevra
+from mcd_rt.content.overlay import Opaque, Ordinary, Whiteout, meaning
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.model.nevra import Nevra
+from mcd_rt.model.osimage import OsForm
+
+MAX_KEPT = 64 << 20
+MAX_LIST = 1 << 20
+
+_LIST = "pkglist.txt"
+_CONTAINER = "sysroot/ostree/repo"
+_REFS = f"{repository.PLACE}/refs/heads/"
+_ANY_COMMIT = re.compile(rf"{repository.PLACE}/objects/([0-9a-f]{{2}})/([0-9a-f]{{62}})\.commit")
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+_WAY_OUT = 'bring the OS in another way: [os] manage = "kernel-only"'
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The commit of an image, where it was, and its kernel packages."""
+
+    form: OsForm
+    commit: Commit
+    kernels: tuple[Nevra, ...]
+
+
+@dataclass(slots=True)
+class Search:
+    """What was found so far, layer by layer, the oldest first; ``label`` is the commit it is for, or empty."""
+
+    label: str
+    found: Found | None = None
+    _kept: dict[str, bytes] = field(default_factory=dict)  # by path, of the layers before
+    _own: dict[str, bytes] = field(default_factory=dict)  # of this layer
+
+    def read_layer(self, source: Reader, blob: Descriptor, on_read: Callable[[int], None]) -> None:
+        """Look through a layer, to its end unless everything is found.
+
+        Raises ``AgentError``: ``image-digest-mismatch``, ``image-too-large``, ``image-unreadable``, ``image-unsafe``.
+        """
+        reader = VerifiedReader(source, blob, on_read)
+        name = f"layer {blob.digest}"
+        try:
+            for member, data in members(unpacked(reader, lambda: reader.taken, name), name):
+                self._look_at(member, data, name)
+                if self.found is not None:
+                    return
+        except AgentError:
+            reader.drain()  # where the layer is not the promised one, that is the cause to name
+            raise
+        reader.drain()
+        self._kept |= self._own
+        self._own = {}
+
+    def end(self) -> Found:
+        """What the layers have together, all of them read.
+
+        Raises ``AgentError``: ``os-image-unsupported`` where that is no OS or does not say what is in it, else as
+        ``read_commit``.
+        """
+        form, commit = self._commit()
+        if commit.kernels is not None:
+            return Found(form, commit, commit.kernels)
+        if _LIST not in self._kept:
+            raise unsupported(f"the commit {commit.checksum} does not list its packages, nor does a {_LIST} beside it")
+        return Found(form, commit, kernels_of(self._kept[_LIST]))
+
+    def _look_at(self, member: Member, data: MemberData, name: str) -> None:
+        try:
+            match meaning(member.path):
+                case Whiteout(path):
+                    self._forget(path, itself=True)
+                case Opaque(path):
+                    self._forget(path, itself=False)
+                case Ordinary(path):
+                    if (most := self._wanted(path)) and member.kind is not Kind.DIRECTORY:
+                        self._keep(member, data.take(most + 1), most)
+        except ValueError as error:
+            raise _unsafe(name, member.path, str(error)) from error
+
+    def _wanted(self, path: str) -> int:
+        """How large a file of this path may be; 0 for one that is not looked for."""
+        if path == _LIST:
+            return MAX_LIST
+        if self.label:
+            return MAX_COMMIT if self._form_of(path) else 0
+        if path.startswith(_REFS):
+            return repository.MAX_REF
+        return MAX_COMMIT if _ANY_COMMIT.fullmatch(path) else 0
+
+    def _form_of(self, path: str) -> OsForm | None:
+        own = repository.object_of(self.label, "commit")
+        return {f"{_CONTAINER}/{own}": OsForm.CONTAINER, f"{repository.PLACE}/{own}": OsForm.REPOSITORY}.get(path)
+
+    def _keep(self, member: Member, data: bytes, most: int) -> None:
+        if member.kind is not Kind.FILE:
+            raise ValueError(f"is {member.kind.value}, expected a file")
+        if len(data) > most or sum(map(len, (*self._kept.values(), *self._own.values()))) + len(data) > MAX_KEPT:
+            raise AgentError(
+                Code.IMAGE_TOO_LARGE,
+                f"{printable(member.path, 256)} has more than {most} bytes, or all of its kind more than {MAX_KEPT}",
+                "do not trust this image",
+            )
+        self._own[member.path] = data
+        if self.label and (form := self._form_of(member.path)) is not None:
+            commit = read_commit(data, self.label)
+            if commit.kernels is not None:
+                self.found = Found(form, commit, commit.kernels)
+
+    def _forget(self, path: str, *, itself: bool) -> None:
+        below = f"{path}/" if path else ""
+        hidden = [kept for kept in self._kept if (itself and kept == path) or kept.startswith(below)]
+        for kept in hidden:
+            del self._kept[kept]
+
+    def _commit(self) -> tuple[OsForm, Commit]:
+        if not self.label:
+            checksum = self._only_ref()
+            path = f"{repository.PLACE}/{repository.object_of(checksum, 'commit')}"
+            if path not in self._kept:
+                raise _broken(f"the repository of the image has no commit {checksum}, which its branch names")
+            return OsForm.REPOSITORY, read_commit(self._kept[path], checksum)
+        for path, data in self._kept.items():
+            if (form := self._form_of(path)) is not None:
+                return form, read_commit(data, self.label)
+        raise _broken(f"the image's label names the commit {self.label}, which is in none of its layers")
+
+    def _only_ref(self) -> str:
+        refs = [data for path, data in self._kept.items() if path.startswith(_REFS)]
+        if not refs and not any(_ANY_COMMIT.fullmatch(path) for path in self._kept):
+            raise unsupported("the image is not one of an OS: no label names a commit, and no repository is in it")
+        if len(refs) != 1:
+            raise _broken(f"no label names a commit, and the image's repository has {len(refs)} branches, expected one")
+        checksum = refs[0].decode("ascii", "replace").rstrip("\n")
+        if not _CHECKSUM.fullmatch(checksum):
+            raise _broken("the branch in the repository of the image is not a checksum")
+        return checksum
+
+
+def search_for(label: str, derived: int) -> Search:
+    """A search for the commit a label names (empty: no label), in an image with so many layers on top of its OS.
+
+    Raises ``AgentError``: ``os-image-unsupported`` where there are any, for then the commit does not say any more what
+    is in the image; ``image-unreadable`` for a label that is no checksum.
+    """
+    if derived:
+        raise unsupported(f"{derived} layers of the image were put on top of its OS, and may change its packages")
+    if label and not _CHECKSUM.fullmatch(label):
+        raise _broken(f"the image's label names {printable(label, 80)!r} as its commit, which is not a checksum")
+    return Search(label)
+
+
+def kernels_of(listed: bytes) -> tuple[Nevra, ...]:
+    """The packages of a ``pkglist.txt``, a NEVRA a line, whose name begins with ``kernel``; others may be anything.
+
+    Lines that end in ``.rpm`` name files beside the OS. Raises ``AgentError`` (``image-unreadable``).
+    """
+    lines = (line.strip() for line in listed.decode("utf-8", "replace").splitlines())
+    kernels = []
+    for line in lines:
+        if line.startswith("kernel") and not line.endswith(".rpm"):
+            try:
+                kernels.append(checked_nevra(Nevra.parse(line)))
+            except ValueError as error:
+                raise _broken(f"{_LIST} has a line that is no package: {printable(str(error), 256)}") from error
+    return tuple(kernels)
+
+
+def unsupported(what: str) -> AgentError:
+    """``os-image-unsupported``, as a sentence."""
+    return AgentError(Code.OS_IMAGE_UNSUPPORTED, what, _WAY_OUT)
+
+
+def _broken(what: str) -> AgentError:
+    return AgentError(Code.IMAGE_UNREADABLE, what, "the image was built wrong")
+
+
+def _unsafe(name: str, path: str, what: str) -> AgentError:
+    return AgentError(Code.IMAGE_UNSAFE, f"{printable(path, 256)} in {name} {what}", "the image was built wrong")

@@ -1,0 +1,109 @@
+"""What is fetched because a plan asks for it: packages, what OS an image is, what a tag means, a repository."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from mcd_rt.content.cache import prune
+from mcd_rt.content.fetch import fetch_content
+from mcd_rt.content.osentry import has_repository
+from mcd_rt.content.osimage import fetch_repository, read_os_image
+from mcd_rt.content.resolve import resolve_tag
+from mcd_rt.errors import AgentError, Code
+from mcd_rt.model.content import Content
+from mcd_rt.model.image import ImageReference
+from mcd_rt.model.plan import Needs, NeedsBase, NeedsContent, NeedsDigest, NeedsOs
+from mcd_rt.model.record import Record, Resolved
+from mcd_rt.model.state import State
+from mcd_rt.observation import Context
+from mcd_rt.plan.images import named_images
+from mcd_rt.plan.situation import Situation
+from mcd_rt.record import save_record
+from mcd_rt.supply import digests_in_use, offer_of
+
+
+async def fetch_needed(context: Context, situation: Situation, need: Needs) -> Situation:
+    """The situation with what a plan asked for; raises ``AgentError`` as the fetches do."""
+    match need:
+        case NeedsBase(checksum):
+            raise AgentError(Code.INTERNAL_ERROR, f"the packages of a base on the node are not fetched: {checksum}")
+        case NeedsContent():
+            return replace(situation, content=await _fetch(context, situation, need))
+        case NeedsOs(image):
+            context.reporter.enter(State.FETCHING, f"what OS {image} is")
+            architecture = situation.host.architecture
+            settings = context.settings.content
+            os = await read_os_image(context.effects, settings, context.paths, image, architecture=architecture)
+            return replace(situation, offer=offer_of(context.paths, image, os))
+        case NeedsDigest(image):
+            context.reporter.enter(State.FETCHING, f"which image {image} is")
+            architecture = situation.host.architecture
+            settings = context.settings.content
+            digest = await resolve_tag(context.effects, settings, context.paths, image, architecture=architecture)
+            return replace(situation, record=_resolved(context, situation, image, digest))
+        case _:
+            assert_never(need)
+
+
+async def provide_repository(context: Context, situation: Situation, image: ImageReference) -> None:
+    """Have the ostree repository of an image on the node; raises ``AgentError`` as a fetch does."""
+    if has_repository(context.paths, image.digest):
+        return
+    context.reporter.enter(State.FETCHING, f"the ostree repository of {image}")
+    prune(context.effects, context.paths, digests_in_use(situation))
+    began, progress, ok = context.effects.monotonic(), _Progress(context), False
+    try:
+        await fetch_repository(
+            context.effects,
+            context.settings.content,
+            context.paths,
+            image,
+            progress.show,
+            architecture=situation.host.architecture,
+        )
+        ok = True
+    finally:
+        context.reporter.metrics.count_fetch(None, progress.done, context.effects.monotonic() - began, ok=ok)
+
+
+class _Progress:
+    """Bytes of a fetch, for the status; ``done`` is how many there were at last."""
+
+    def __init__(self, context: Context) -> None:
+        self.done = 0
+        self._context = context
+
+    def show(self, done: int, total: int) -> None:
+        """Take both, in bytes."""
+        self.done = done
+        self._context.reporter.show_progress(f"{done} of {total} bytes", done * 100 // total if total else -1)
+
+
+async def _fetch(context: Context, situation: Situation, need: NeedsContent) -> Content:
+    context.reporter.enter(State.FETCHING, f"the kernel packages of {need.image}")
+    prune(context.effects, context.paths, digests_in_use(situation))
+    began, progress = context.effects.monotonic(), _Progress(context)
+    content: Content | None = None
+    try:
+        content = await fetch_content(
+            context.effects,
+            context.settings.content,
+            context.paths,
+            need.image,
+            need.names,
+            progress.show,
+            architecture=situation.host.architecture,
+        )
+    finally:
+        seconds, way = context.effects.monotonic() - began, content.way if content is not None else None
+        context.reporter.metrics.count_fetch(way, progress.done, seconds, ok=content is not None)
+    return content
+
+
+def _resolved(context: Context, situation: Situation, image: ImageReference, digest: str) -> Record:
+    """The record with what a tag meant, without those that no config names any more."""
+    named = {str(reference) for reference in named_images(situation.desired)}
+    kept = tuple(found for found in situation.record.resolved if found.reference in named)
+    record = replace(situation.record, resolved=(*kept, Resolved(str(image), digest)))
+    save_record(context.effects, context.paths, record)
+    context.reporter.show_record(record)
+    return record

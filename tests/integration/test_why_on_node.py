@@ -1,0 +1,155 @@
+"""Finding out why the old deployment runs after our reboot: each cause ends as its own code, and is not guessed."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from mcd_rt.errors import Code
+from mcd_rt.model.kernel import KernelType
+from mcd_rt.model.state import State
+from mcd_rt.record import load_record
+from mcd_rt.report.status import read_status
+from mcd_rt.sim.world import reboot
+from tests.integration.conftest import AGENT, served
+from tests.integration.stories import SLOW_RETRY, configure, fill_cache, leftovers, reaches, told_of, type_on
+
+REALTIME, DEFAULT = KernelType.REALTIME, KernelType.DEFAULT
+STARTED = "Finished OSTree Finalize Staged Deployment."
+STOPPING = "Stopping OSTree Finalize Staged Deployment..."
+BEGUN = "Finalizing staged deployment"
+NO_ROOM = "error: Installing kernel: regfile copy: No space left on device"
+READ_ONLY = "error: Writing /boot/loader: Read-only file system"
+COUNTED_OUT = "# GRUB Environment Block\nboot_success=0\nboot_counter=-1\n##########"
+
+
+def prepare(scene):
+    fill_cache(scene)
+    configure(scene.node, SLOW_RETRY)
+    scene.ask_for(REALTIME)
+    return scene.node
+
+
+def keep_journal(node, lines):
+    """What ``journalctl`` has of the service that finalizes; nothing of any other."""
+    log = node.root / "previous-boot.log"
+    log.write_text("".join(f"{line}\n" for line in lines))
+    command = node.paths.below("/usr/bin/journalctl")
+    command.write_text(
+        f'#!/bin/sh\n[ "$1 $2 $4" = "-b -1 ostree-finalize-staged.service" ] && exec cat {log}\nexit 1\n'
+    )
+    command.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("journal", "code", "words"),
+    [
+        ((STARTED, STOPPING, BEGUN, NO_ROOM), Code.BOOT_SPACE, "No space left on device"),
+        ((STARTED, STOPPING, BEGUN, READ_ONLY), Code.NOT_FINALIZED, "Read-only file system"),
+        ((STARTED, STOPPING, BEGUN), Code.NOT_FINALIZED, "begun and not ended"),
+        ((STARTED,), Code.SHUTDOWN_SKIPPED, "without a shutdown"),
+        ((), Code.NOT_FINALIZED, "cannot be told apart"),
+        (None, Code.NOT_FINALIZED, "no journal"),
+    ],
+    ids=["no-room", "another-error", "not-ended", "no-shutdown", "silent", "no-journal"],
+)
+def test_what_was_not_finalized_is_explained_and_tried_again(play, journal, code, words):
+    async def story():
+        async with served() as (scene, told):
+            node = prepare(scene)
+            if journal is not None:
+                keep_journal(node, journal)
+            node.faults.finalize_fails = True
+            await node.run_agent(AGENT)
+            failure = await told_of(told, node, State.RETRYING, code, words)
+            assert "was not finalized" in failure.message
+            assert read_status(node.paths).last_failure.code is code
+            node.faults.finalize_fails = False
+            await reaches(told, node, REALTIME, assemblies=2, reboots=2)
+            assert read_status(node.paths).last_failure is None
+
+    play(story())
+
+
+@contextmanager
+def turned_away(monkeypatch, *, turn):
+    """Boots bring the old deployment up, which is written to come first as well or does not."""
+
+    def boot_the_old_entry(system, *, finalize):
+        new, old = reboot(system, finalize=finalize).deployments
+        new, old = replace(new, booted=False), replace(old, booted=True)
+        return replace(system, deployments=(old, new) if turn else (new, old))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mcd_rt.sim.node.reboot", boot_the_old_entry)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("turn", "grubenv", "code", "state", "words"),
+    [
+        (True, "", Code.ROLLED_BACK, State.HELD, "the boot order was turned"),
+        (True, COUNTED_OUT, Code.ROLLED_BACK, State.HELD, "boot counting gave up"),
+        (False, "", Code.BOOTED_ANOTHER, State.BLOCKED, "cannot be told apart"),
+    ],
+    ids=["order-turned", "counted-out", "another-entry"],
+)
+def test_a_target_that_was_turned_away_from_is_not_staged_again_by_itself(
+    play, monkeypatch, turn, grubenv, code, state, words
+):
+    async def story():
+        async with served() as (scene, told):
+            node = prepare(scene)
+            if grubenv:
+                (node.root / "boot/grub2").mkdir(parents=True)
+                (node.root / "boot/grub2/grubenv").write_text(grubenv)
+            with turned_away(monkeypatch, turn=turn):
+                await node.run_agent(AGENT)
+                await told_of(told, node, State.RETRYING, code, words)
+            failure = await told_of(told, node, state, code, words)
+            assert "mcd-rt retry" in failure.hint
+            assert (node.assemblies, node.reboots, leftovers(node)) == (1, 1, [])
+            assert read_status(node.paths).next_attempt is None
+            status, text = await type_on(node, "status")
+            assert (status, code.value in text) == (1, True), text
+
+    play(story())
+
+
+async def roll_back(node, told, monkeypatch):
+    with turned_away(monkeypatch, turn=True):
+        await node.run_agent(AGENT)
+        await told_of(told, node, State.RETRYING, Code.ROLLED_BACK)
+    await told_of(told, node, State.HELD, Code.ROLLED_BACK)
+
+
+def test_a_target_that_was_rolled_back_from_is_held_over_reboots_until_a_person_says_retry(play, monkeypatch):
+    async def story():
+        async with served() as (scene, told):
+            node = prepare(scene)
+            await roll_back(node, told, monkeypatch)
+            await node.reboot()
+            await told_of(told, node, State.HELD, Code.ROLLED_BACK)
+            assert (node.assemblies, node.reboots) == (1, 2)
+
+            code, text = await type_on(node, "retry")
+            assert code == 0, text
+            await reaches(told, node, REALTIME, assemblies=2, reboots=3)
+            record = load_record(node.paths)
+            assert (record.given_up, record.failure) == ("", None)
+
+    play(story())
+
+
+def test_another_target_goes_on_and_the_one_rolled_back_from_stays_held(play, monkeypatch):
+    async def story():
+        async with served() as (scene, told):
+            node = prepare(scene)
+            await roll_back(node, told, monkeypatch)
+            scene.ask_for(DEFAULT)
+            await told.wait_for("steady", contains="default is wanted and runs")
+            scene.ask_for(REALTIME)
+            await told_of(told, node, State.HELD, Code.ROLLED_BACK)
+            assert (node.assemblies, node.reboots) == (1, 1)
+
+    play(story())
