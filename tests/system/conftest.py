@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,8 @@ import pytest
 
 from mcd_rt.model.image import ImageReference
 from mcd_rt.sim.image import Compression, Layer, write_layout
+from tests.system.host.scene import Host, open_host
+from tests.system.host.usrlayer import write_layer
 from tests.system.registry import Authority, Registry, make_authority, missing_programs, run_registry
 from tests.system.rpms import Signer, build_rpms, end_agent, make_signer, sign_rpms
 
@@ -27,6 +29,38 @@ class Vendor:
     @property
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.rpms}
+
+
+@pytest.fixture(scope="session")
+def usr_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What lies over /usr in every test host: one for all, nobody writes to it."""
+    layer = tmp_path_factory.mktemp("layer")
+    layer.chmod(0o755)
+    write_layer(layer)
+    return layer
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember what failed, for those who clean up after it."""
+    report = yield
+    if call.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+@pytest.fixture
+def host(tmp_path: Path, usr_layer: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
+    """A real ostree host that is installed and off; if the test fails, all that an operator would look at is shown."""
+    with open_host(tmp_path / "host", usr_layer) as opened:
+        yield opened
+        if request.node.stash.get(_FAILED, False):
+            print(opened.machine.report())
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.system.conftest import ANYTHING, Vendor
 from tests.system.container import boot, prepared, why_not
 
 UNITS = Path(__file__).parents[2] / "systemd"
+SYSUSERS = Path(__file__).parents[2] / "packaging/sysusers/mcd-rt.conf"
 PACKAGES = ("mcd_rt", "tests", "rpm_rs", "zstandard", "yaml", "dbus_next", "inotify_simple", "tenacity")
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -22,6 +24,7 @@ def test_packages_come_from_a_registry_by_the_units_alone(tmp_path, vendor: Vend
     place = tmp_path / "container"
     place.mkdir()
     with prepared(place, PACKAGES) as root:
+        subprocess.run(["systemd-sysusers", f"--root={root}", str(SYSUSERS)], check=True, capture_output=True)
         for unit in UNITS.glob("mcd-rt-*"):
             if unit.name.partition(".")[0].rstrip("@") in ("mcd-rt-fetch", "mcd-rt-inspect"):
                 text = unit.read_text().replace("/usr/bin/mcd-rt worker", "/usr/bin/python3 -m mcd_rt worker")

@@ -1,0 +1,94 @@
+"""The host's journal as it is written, across its boots: how the tests wait for what an operator would read."""
+
+import json
+import os
+import select
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry: the unit it is about, its text, which boot it is from."""
+
+    unit: str
+    text: str
+    boot: str
+
+
+class Journal:
+    """Follows ``directory``; the follower is put in the control groups, so that it ends with the host."""
+
+    def __init__(self, directory: Path, groups: tuple[Path, ...]) -> None:
+        self._directory = directory
+        self._groups = groups
+        self._follower: subprocess.Popen[bytes] | None = None
+        self._rest = b""
+        self._cursor = ""
+        self._read: list[Line] = []
+        self._next = 0
+
+    def follow(self) -> None:
+        """Begin, or go on, in the boot that now runs: a follower sees one boot and nothing of the next."""
+        self.close()
+        follow = ["journalctl", f"--directory={self._directory}", "--follow", "--no-tail", "-o", "json", "--all"]
+        if self._cursor:
+            follow.append(f"--after-cursor={self._cursor}")
+        joins = "; ".join(f"echo $$ > {group}/cgroup.procs" for group in self._groups)
+        self._follower = subprocess.Popen(
+            ["sh", "-c", f'{joins}; exec "$@"', "sh", *follow],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    @property
+    def lines(self) -> list[Line]:
+        """All that has been read so far."""
+        return self._read
+
+    def wait_for(self, contains: str, unit: str = "mcd-rt.service", timeout: float = 30.0) -> Line:
+        """The next line of a unit with this text; what came before it is not looked at again."""
+        return self.wait(lambda line: line.unit == unit and contains in line.text, f"{unit}: {contains}", timeout)
+
+    def wait(self, wanted: Callable[[Line], bool], name: str, timeout: float = 30.0) -> Line:
+        """The next line that is wanted."""
+        deadline = time.monotonic() + timeout
+        while True:
+            while self._next < len(self._read):
+                line = self._read[self._next]
+                self._next += 1
+                if wanted(line):
+                    return line
+            assert self._more(deadline - time.monotonic()), (
+                f"{name!r} is not said in {timeout} s; last: {self._read[-8:]}"
+            )
+
+    def close(self) -> None:
+        """Stop following."""
+        if self._follower is not None:
+            self._follower.kill()
+            self._follower.communicate()
+            self._rest = b""
+
+    def _more(self, timeout: float) -> bool:
+        assert self._follower is not None
+        assert self._follower.stdout is not None
+        descriptor = self._follower.stdout.fileno()
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, timeout))
+        if not ready:
+            return False
+        data = os.read(descriptor, 1 << 16)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for entry in map(json.loads, lines):
+            self._cursor = entry["__CURSOR"]
+            self._read.append(_line(entry))
+        return bool(data)
+
+
+def _line(entry: dict[str, object]) -> Line:
+    unit = entry.get("UNIT") or entry.get("_SYSTEMD_UNIT") or entry.get("SYSLOG_IDENTIFIER") or ""
+    return Line(str(unit), str(entry.get("MESSAGE")), str(entry.get("_BOOT_ID")))

@@ -1,0 +1,243 @@
+"""A test host: systemd as the first process of a container that boots real ostree deployments.
+
+Everything of it is in one directory and in control groups of its own, which ``keeper.py`` removes when this block is
+left, and when this process is killed.
+"""
+
+import os
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.system.host.sysroot import Entry, Sysroot
+
+REBOOT = 133
+"""How systemd-nspawn says that the container wants to be booted again."""
+
+KEEPER = Path(__file__).with_name("keeper.py")
+_CGROUPS = Path("/sys/fs/cgroup")
+_BOOT_TIMEOUT = 60.0
+_REBOOTS_ON_THE_WAY = 3
+
+
+@dataclass
+class Machine:
+    """The hardware, the boot loader and the power switch; use ``machine``."""
+
+    name: str
+    place: Path
+    layer: Path
+    groups: tuple[Path, ...]
+    options: list[str] = field(default_factory=list)
+    boots: int = 0
+    leader: int = 0
+    _nspawn: subprocess.Popen[bytes] | None = None
+
+    @property
+    def sysroot(self) -> Sysroot:
+        return Sysroot(self.place / "sysroot")
+
+    @property
+    def etc(self) -> Path:
+        """/etc of the deployment that runs, or would run next."""
+        return self.sysroot.default_entry().deployment / "etc"
+
+    @property
+    def booted(self) -> bool:
+        return self._nspawn is not None
+
+    def boot(self) -> None:
+        """Boot what the boot loader would boot; returns when a target is reached, after reboots on the way to it."""
+        for _ in range(_REBOOTS_ON_THE_WAY + 1):
+            if self._comes_up():
+                return
+            assert self.wait_off() == REBOOT, f"it ended while it booted\n{self.report()}"
+        raise AssertionError(f"it reboots again and again\n{self.report()}")
+
+    def _comes_up(self) -> bool:
+        assert self._nspawn is None, "it is on"
+        entry = self.sysroot.default_entry()
+        self._write_kernel(entry)
+        self.boots += 1
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+            address = self.place / "notify"
+            address.unlink(missing_ok=True)
+            notified.bind(str(address))
+            with self.console.open("wb") as console:
+                self._nspawn = subprocess.Popen(
+                    self._command(entry),
+                    stdin=subprocess.DEVNULL,
+                    stdout=console,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | {"NOTIFY_SOCKET": str(address), "SYSTEMD_NSPAWN_LOCK": "0"},
+                    start_new_session=True,
+                )
+            return self._is_ready(notified)
+
+    @property
+    def console(self) -> Path:
+        return self.place / f"console-{self.boots}"
+
+    def run(self, *command: str, check: bool = True, timeout: float = 30.0) -> str:
+        """What a command says that root gives on the host; raises where it fails."""
+        done = self.attempt(*command, timeout=timeout)
+        assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def attempt(self, *command: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+        """The same, whatever comes of it."""
+        return subprocess.run(
+            self.inside(*command),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat"},
+        )
+
+    def inside(self, *command: str) -> list[str]:
+        """The command as it is to be given on this machine."""
+        spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
+        return ["nsenter", "--target", str(self.leader), *spaces, "--", *command]
+
+    def wait_off(self, timeout: float = 60.0) -> int:
+        """Wait until it is off: 0, or ``REBOOT``."""
+        assert self._nspawn is not None, "it is off"
+        ended = os.pidfd_open(self._nspawn.pid)
+        try:
+            poll = select.poll()
+            poll.register(ended, select.POLLIN)
+            assert poll.poll(timeout * 1000), f"it is still on after {timeout} s"
+        finally:
+            os.close(ended)
+        status = self._nspawn.wait()
+        self._nspawn, self.leader = None, 0
+        return status
+
+    def wait_reboot(self, timeout: float = 60.0) -> None:
+        """Wait for the reboot that somebody asks for, and boot what is the default then."""
+        status = self.wait_off(timeout)
+        assert status == REBOOT, f"it ended with {status}"
+        self.boot()
+
+    def power_off(self) -> None:
+        """As an operator."""
+        self.attempt("systemctl", "poweroff", "--no-block")
+        self.wait_off()
+
+    def cut_power(self) -> None:
+        """Nothing is told, nothing is finalized."""
+        assert self._nspawn is not None, "it is off"
+        os.kill(self.leader, 9)
+        self.wait_off()
+
+    def report(self) -> str:
+        """What an operator would look at after a failure: console, units, status, record, journal."""
+        parts = [f"--- console of boot {self.boots}", _tail(self.console)]
+        if self._nspawn is not None and self._nspawn.poll() is None:
+            for command in ("systemctl --failed", "systemctl status mcd-rt rpm-ostreed", "ostree admin status"):
+                shown = self.attempt(*command.split())
+                parts += [f"--- {command}", shown.stdout + shown.stderr]
+            parts += ["--- status.json", self.attempt("cat", "/run/mcd-rt/status.json").stdout]
+        record = self.sysroot.var / "lib/mcd-rt/record.json"
+        parts += ["--- record.json", record.read_text() if record.exists() else "none"]
+        journal = ["journalctl", f"--directory={self.sysroot.var}/log/journal", "--no-pager", "-o", "short-monotonic"]
+        shown = subprocess.run([*journal, "-n", "400"], capture_output=True, text=True, check=False)
+        return "\n".join([*parts, "--- journal", shown.stdout])
+
+    def give_boot_a_disk(self, megabytes: int) -> None:
+        """/boot on a file system of its own, as hosts have it; before the first boot."""
+        image, boot = self.place / "boot.img", self.sysroot.boot
+        subprocess.run(["truncate", f"--size={megabytes}M", str(image)], check=True)
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", str(boot), str(image)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(image), str(boot)], check=True)
+
+    def _command(self, entry: Entry) -> list[str]:
+        root, disk = entry.deployment, self.sysroot.place
+        nspawn = ["systemd-nspawn", "--quiet", f"--directory={root}", f"--machine={self.name}", "--register=no"]
+        nspawn += ["--keep-unit", "--console=read-only", "--notify-ready=yes", "--link-journal=no"]
+        nspawn += [f"--overlay-ro=/usr:{self.layer}:/usr", f"--bind={disk}:/sysroot:norbind"]
+        nspawn += [f"--bind={disk}/boot:/boot:norbind", f"--bind={self.sysroot.var}:/var:norbind"]
+        nspawn += [f"--bind-ro={self.place}/kernel:/run/simulated"]
+        if not any("network" in option for option in self.options):
+            nspawn += ["--private-network"]
+        nspawn += [*self.options, "--boot", "--", "--unit=host.target", "--show-status=1"]
+        return in_groups(self.groups, nspawn)
+
+    def _write_kernel(self, entry: Entry) -> None:
+        place = self.place / "kernel"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        release, version, realtime = entry.kernel.read_bytes()[:500].decode().splitlines()[:3]
+        image = f"BOOT_IMAGE=(hd0,gpt3){entry.kernel.parent.name}/{entry.kernel.name}"
+        (place / "osrelease").write_text(f"{release}\n")
+        (place / "version").write_text(f"{version}\n")
+        (place / "cmdline").write_text(f"{image} {entry.options}\n")
+        if realtime == "1":
+            (place / "realtime").write_text("1\n")
+
+    def _is_ready(self, notified: socket.socket) -> bool:
+        """Wait until it is up, or down again."""
+        assert self._nspawn is not None
+        ended = os.pidfd_open(self._nspawn.pid)
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        poll.register(notified, select.POLLIN)
+        try:
+            while True:  # each message begins the time anew; there are few
+                events = dict(poll.poll(_BOOT_TIMEOUT * 1000))
+                assert events, f"it does not come up\n{self.report()}"
+                if notified.fileno() not in events:
+                    return False
+                said = notified.recv(65536).decode()
+                found = re.search(r"X_NSPAWN_LEADER_PID=(\d+)", said)
+                self.leader = int(found[1]) if found else self.leader
+                if re.search(r"^READY=1$", said, re.MULTILINE):
+                    return True
+        finally:
+            os.close(ended)
+
+
+def in_groups(groups: tuple[Path, ...], command: list[str]) -> list[str]:
+    """The command, begun in control groups, where the keeper finds it."""
+    joins = "; ".join(f"echo $$ > {group}/cgroup.procs" for group in groups)
+    return ["sh", "-c", f'{joins}; exec "$@"', "sh", *command]
+
+
+@contextmanager
+def machine(place: Path, layer: Path) -> Iterator[Machine]:
+    """A host that is off, with nothing on its disk; everything is gone after the block, however it is left."""
+    name = f"mcd-rt-host-{uuid.uuid4().hex[:8]}"
+    kinds = [kind for kind in ("systemd", "unified") if (_CGROUPS / kind).is_dir()] or [""]
+    groups = tuple(_CGROUPS / kind / name for kind in kinds)
+    keeper = subprocess.Popen(
+        [sys.executable, str(KEEPER), str(place), *map(str, groups)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    host = Machine(name, place, layer, groups)
+    try:
+        place.mkdir(parents=True)
+        for group in groups:
+            group.mkdir()
+        yield host
+    finally:
+        said, _ = keeper.communicate()
+        if host._nspawn is not None:
+            host._nspawn.wait()
+        assert said == "clean\n", f"something of {name} is left: {said}"
+
+
+def _tail(file: Path) -> str:
+    return file.read_text(errors="replace")[-4000:] if file.exists() else ""

@@ -1,0 +1,191 @@
+"""The agent's user may what docs/privileges.md says, each granted by a rule; anybody else may not, and it no more."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mcd_rt.model.kernel import KernelType
+from tests.system.container import why_not
+from tests.system.host.scene import STEADY_REALTIME, Host
+from tests.system.host.usrlayer import PACKAGING, REPOSITORY, UNITS
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+RULES = PACKAGING / "polkit/50-mcd-rt.rules"
+RPM_OSTREE = "org.projectatomic.rpmostree1."
+LOGIN = "org.freedesktop.login1."
+ROOTS_OWN = [f"{RPM_OSTREE}{name}" for name in ("rollback", "cancel", "repo-refresh", "repo-modify")]
+ROOTS_OWN += [f"{LOGIN}{name}" for name in ("reboot-ignore-inhibit", "power-off", "halt", "set-user-linger")]
+ROOTS_OWN += [f"org.freedesktop.systemd1.{name}" for name in ("manage-units", "manage-unit-files", "reload-daemon")]
+ASK = 'for action; do pkcheck --action-id "$action" --process $$ >/dev/null 2>&1; echo "$action $?"; done'
+
+
+def granted_by_rules() -> list[str]:
+    return re.findall(r'^\s+"([a-z0-9.\-_]+)",', RULES.read_text(), re.MULTILINE)
+
+
+def asked_of_polkit(host: Host, user: str, actions: list[str]) -> dict[str, bool]:
+    """What polkitd answers a process of a user."""
+    told = host.as_user(user, "sh", "-c", ASK, "sh", *actions).stdout
+    return {line.split()[0]: line.split()[1] == "0" for line in told.splitlines()}
+
+
+def test_polkit_grants_the_rules_to_the_agents_user_alone_and_no_more(host: Host):
+    known = [action for action in granted_by_rules() if not action.startswith("com.redhat.tuned")]
+    assert len(known) == 13
+    host.boot()
+    assert asked_of_polkit(host, "mcd-rt", known) == dict.fromkeys(known, True)
+    assert asked_of_polkit(host, "nobody", known) == dict.fromkeys(known, False)
+    assert asked_of_polkit(host, "mcd-rt", ROOTS_OWN) == dict.fromkeys(ROOTS_OWN, False)
+
+
+def test_every_privilege_is_in_the_table_of_the_docs():
+    table = (REPOSITORY / "docs/privileges.md").read_text()
+    for action in granted_by_rules():
+        assert f"`{action.rpartition('.')[2]}`" in table, action
+
+
+CALLS = (
+    ("RegisterClient", ""),
+    ("Reload", ""),
+    ("KernelArgs", "debug"),
+    ("Cleanup", "pending-deploy"),
+    ("Upgrade", ""),
+    ("UpdateDeployment", "override-remove-packages=kernel-modules-extra/no-pull-base"),
+    ("UpdateDeployment", "set-refspec=ostree-unverified-registry:registry.example/none@sha256:00"),
+)
+
+
+def test_rpm_ostree_lets_the_agents_user_do_what_it_must_and_others_nothing(host: Host):
+    host.boot()
+    for method, argument in CALLS:
+        assert "not allowed" not in host.as_client(method, argument, user="mcd-rt"), method
+        assert "not allowed for user" in host.as_client(method, argument, user="nobody"), method
+    assert "not allowed for user" in host.as_client("Rollback", user="mcd-rt")
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("client-management", "RegisterClient"),
+        ("install-local-packages", "UpdateDeployment"),
+        ("override", "UpdateDeployment"),
+        ("finalize-deployment", "FinalizeDeployment"),
+    ],
+)
+def test_a_denial_is_told_and_changes_nothing_and_ends_with_the_grant(host: Host, action, said):
+    rule = f'polkit.addRule(function (a) {{ if (a.id === "{RPM_OSTREE}{action}") return polkit.Result.NO; }});\n'
+    rules = host.machine.etc / "polkit-1/rules.d"
+    rules.mkdir(parents=True)
+    (rules / "00-deny.rules").write_text(rule)
+    host.boot()
+    host.ask_for(KernelType.REALTIME)
+    told = host.journal.wait_for("rpm-ostree-denied")
+    assert said in told.text
+    assert "(staged)" not in host.deployments[0] or said == "FinalizeDeployment"
+    (host.machine.etc / "polkit-1/rules.d/00-deny.rules").unlink()
+    host.journal.wait_for("Reloading rules", unit="polkit.service")
+    host.journal.wait_for("Finished loading", unit="polkit.service")
+    host.machine.attempt("mcd-rt", "retry")
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
+
+
+def test_without_the_rules_the_agent_says_so_and_stays(host: Host):
+    rules = host.machine.etc / "polkit-1/rules.d"
+    rules.mkdir(parents=True)
+    (rules / RULES.name).symlink_to("/dev/null")
+    host.machine.options.append(f"--bind-ro=/dev/null:/usr/share/polkit-1/rules.d/{RULES.name}")
+    host.boot()
+    host.ask_for(KernelType.REALTIME)
+    assert "RegisterClient" in host.journal.wait_for("rpm-ostree-denied").text
+    assert host.show("ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
+    assert host.transactions() == []
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_config_that_is_not_for_everybody_is_read_by_an_acl(host: Host, granted):
+    host.ask_for(KernelType.DEFAULT)
+    dropped = host.machine.etc / "mcd-rt/machineconfig.d/99-worker-realtime-kernel.yaml"
+    private = host.machine.etc / "mcd-currentconfig.json"
+    private.write_text(json.dumps(yaml.safe_load(dropped.read_text())))
+    dropped.unlink()
+    private.chmod(0o600)
+    if not granted:
+        masked = host.machine.etc / "tmpfiles.d/mcd-rt.conf"
+        masked.parent.mkdir()
+        masked.symlink_to("/dev/null")
+    host.boot()
+    if granted:
+        host.journal.wait_for("steady: default is wanted and runs")
+    else:
+        assert "mcd-currentconfig.json" in host.journal.wait_for("Permission denied").text
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_the_control_socket_can_be_given_only_to_a_group_of_the_agents(host: Host, granted):
+    host.configure('[control]\ngroup = "adm"\n')
+    if granted:
+        host.drop_in("mcd-rt.service", "[Service]\nSupplementaryGroups=adm\nSystemCallFilter=@chown\n")
+    host.boot()
+    if granted:
+        assert host.machine.run("stat", "-c", "%U %G %a", "/run/mcd-rt/control.sock") == "mcd-rt adm 660\n"
+        assert host.machine.run("mcd-rt", "apply").startswith("waiting: ")
+    else:
+        assert "not permitted" in host.journal.wait_for("control.sock").text
+
+
+def test_what_root_left_behind_becomes_the_agents(host: Host):
+    host.boot()
+    host.machine.run("systemctl", "stop", "mcd-rt")
+    host.machine.run("sh", "-c", "mkdir -p /var/cache/mcd-rt/old; echo x > /var/cache/mcd-rt/old/x; > /run/mcd-rt/lock")
+    host.machine.run("chown", "-R", "root:root", "/var/cache/mcd-rt/old", "/run/mcd-rt/lock")
+    host.machine.run("systemctl", "start", "mcd-rt")
+    owners = host.machine.run("stat", "-c", "%U", "/var/cache/mcd-rt/old/x", "/run/mcd-rt/lock", "/var/lib/mcd-rt")
+    assert owners.split() == ["mcd-rt"] * 3
+
+
+def test_the_process_has_no_privilege(host: Host):
+    host.boot()
+    [pid] = host.show("MainPID").values()
+    status = dict(
+        line.split(":\t", 1) for line in host.machine.run("cat", f"/proc/{pid}/status").splitlines() if ":\t" in line
+    )
+    assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert "0" not in status["Uid"].split()
+
+
+def exposure(unit: str) -> float:
+    """As systemd-analyze sums it up."""
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / unit)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", shown)
+    assert found is not None
+    return float(found[1])
+
+
+@pytest.mark.parametrize("unit", ["mcd-rt.service", "mcd-rt-firstboot.service"])
+def test_exposure(unit):
+    assert exposure(unit) <= 1.5
+    assert exposure("mcd-rt-inspect@.service") < exposure("mcd-rt-fetch@.service") < exposure(unit)
+
+
+def test_the_fallback_unit_for_old_hosts_is_taken_by_systemd(tmp_path: Path):
+    text = (REPOSITORY / "docs/privileges.md").read_text()
+    drop_in = re.search(r"```ini\n(\[Service\].*?)```", text, re.DOTALL)
+    assert drop_in is not None
+    for unit in ("sysinit.target", "basic.target", "multi-user.target"):
+        (tmp_path / unit).write_text("[Unit]\nDescription=x\n")
+    (tmp_path / "mcd-rt.service").write_text(
+        (UNITS / "mcd-rt.service").read_text().replace("/usr/bin/mcd-rt", "/bin/sh")
+    )
+    place = tmp_path / "mcd-rt.service.d"
+    place.mkdir()
+    (place / "50-old-host.conf").write_text(drop_in[1])
+    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / "mcd-rt.service")]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
