@@ -29,6 +29,8 @@ from tests.integration.stories import (
     workers_held,
 )
 
+pytestmark = pytest.mark.story
+
 REALTIME = KernelType.REALTIME
 TOOL = Rpm("site-tool-2.0-1.el9.x86_64", "a" * 64)
 NEW_TOOLS = Rpm("kernel-tools-libs-5.14.0-999.el9.x86_64", "b" * 64)

@@ -15,6 +15,8 @@ from tests.integration.conftest import AGENT
 from tests.integration.releases import IMAGE_MODE, Os, node_with, os_of, publish
 from tests.integration.wishes import wish
 
+pytestmark = pytest.mark.story
+
 DEFAULT, REALTIME = KernelType.DEFAULT, KernelType.REALTIME
 BOTH = ("2020.8", "2024.9")
 EL9, NEXT = os_of(Release.EL9), os_of(Release.EL9_NEXT)

@@ -22,6 +22,8 @@ from tests.integration.stories import (
     workers_held,
 )
 
+pytestmark = pytest.mark.story
+
 REALTIME, DEFAULT = KernelType.REALTIME, KernelType.DEFAULT
 NEVER = '[reboot]\nstrategy = "never"\n'
 

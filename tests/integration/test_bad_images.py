@@ -16,6 +16,8 @@ from mcd_rt.sim.world import Origin
 from tests.integration.conftest import AGENT
 from tests.integration.stories import SLOW_RETRY, configure, kept, leftovers, node_of, reaches, told_of, type_on
 
+pytestmark = pytest.mark.story
+
 REALTIME, DEFAULT = KernelType.REALTIME, KernelType.DEFAULT
 RELEASE = "284.rt14.284.el9"
 

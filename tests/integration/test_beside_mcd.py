@@ -20,6 +20,8 @@ from mcd_rt.sim.world import Origin, Tree
 from tests.integration.conftest import AGENT, PATIENCE, served
 from tests.integration.stories import SLOW_RETRY, configure, fill_cache, kept, node_of, reaches, told_of, type_on
 
+pytestmark = pytest.mark.story
+
 DEFAULT, REALTIME = KernelType.DEFAULT, KernelType.REALTIME
 LAYERED = tuple(f"kernel-rt-{part}-5.14.0-284.rt14.284.el9.x86_64" for part in ("core", "kvm", "modules"))
 """What it installs from a repository; ``kernel-rt-modules-core`` comes as a dependency."""

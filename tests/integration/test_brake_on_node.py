@@ -5,6 +5,8 @@ import time
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 
+import pytest
+
 from mcd_rt.control import Verb, ask_agent
 from mcd_rt.effects import HostEffects
 from mcd_rt.errors import Code
@@ -29,6 +31,8 @@ from tests.integration.stories import (
     told_of,
     type_on,
 )
+
+pytestmark = pytest.mark.story
 
 REALTIME = KernelType.REALTIME
 BACKUP = "a backup is running"

@@ -14,6 +14,8 @@ from mcd_rt.cli import demo_switch, demo_upgrade
 from mcd_rt.cli.demo_stage import Count
 from mcd_rt.cli.main import main
 
+pytestmark = pytest.mark.story
+
 OS_8, OS_9, OS_NEXT, OS_FEWER = (
     "44.82.202004090606-0",
     "416.94.202405090606-0",

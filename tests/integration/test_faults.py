@@ -33,6 +33,8 @@ from tests.integration.stories import (
     told_of,
 )
 
+pytestmark = pytest.mark.story
+
 REALTIME = KernelType.REALTIME
 
 

@@ -14,6 +14,8 @@ from mcd_rt.sim.node import Rebooted
 from tests.integration.conftest import AGENT, served
 from tests.integration.stories import configure, fill_cache, leftovers, type_on
 
+pytestmark = pytest.mark.story
+
 REALTIME = KernelType.REALTIME
 NEVER = '[reboot]\nstrategy = "never"\n'
 FIRST_BOOT = ("apply", "--firstboot")

@@ -21,6 +21,8 @@ from tests.effects_double import EffectsDouble
 from tests.integration.conftest import AGENT, served
 from tests.integration.stories import SLOW_RETRY, configure, fill_cache, kept, leftovers, reaches, told_of, type_on
 
+pytestmark = pytest.mark.story
+
 REALTIME = KernelType.REALTIME
 
 

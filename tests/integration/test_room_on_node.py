@@ -17,6 +17,8 @@ from mcd_rt.sim.world import Rpm, Tree
 from tests.integration.conftest import AGENT, served
 from tests.integration.stories import SLOW_RETRY, configure, fill_cache, kept, reaches, told_of
 
+pytestmark = pytest.mark.story
+
 REALTIME, DEFAULT = KernelType.REALTIME, KernelType.DEFAULT
 MIB = 1 << 20
 PAIR = KERNEL + INITRAMFS

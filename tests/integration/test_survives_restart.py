@@ -14,6 +14,8 @@ from mcd_rt.sim.process import AgentExited, AgentStarted
 from tests.integration.conftest import AGENT, served
 from tests.integration.stories import SLOW_RETRY, configure, fill_cache, leftovers, reaches, reboot_held, workers_held
 
+pytestmark = pytest.mark.story
+
 REALTIME = KernelType.REALTIME
 
 

@@ -16,6 +16,8 @@ from tests.integration.releases import (
     os_of,
 )
 
+pytestmark = pytest.mark.story
+
 DEFAULT, REALTIME = KernelType.DEFAULT, KernelType.REALTIME
 EL8, EL9, NEXT, FEWER = map(os_of, (Release.EL8, Release.EL9, Release.EL9_NEXT, Release.EL9_WITHOUT_EXTRA))
 C_EL9, C_NEXT = os_of(Release.EL9, CONTAINER), os_of(Release.EL9_NEXT, CONTAINER)

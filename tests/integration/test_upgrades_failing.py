@@ -19,6 +19,8 @@ from tests.integration.releases import CONTAINER, IMAGE_MODE, REPOSITORY, Os, no
 from tests.integration.stories import SLOW_RETRY, configure, kept, told_of
 from tests.integration.wishes import wish
 
+pytestmark = pytest.mark.story
+
 REALTIME = KernelType.REALTIME
 EL9, NEXT = os_of(Release.EL9), os_of(Release.EL9_NEXT)
 C_EL9, C_NEXT = os_of(Release.EL9, CONTAINER), os_of(Release.EL9_NEXT, CONTAINER)

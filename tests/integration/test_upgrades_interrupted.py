@@ -17,6 +17,8 @@ from tests.integration.releases import IMAGE_MODE, Os, node_with, os_of
 from tests.integration.stories import configure
 from tests.integration.wishes import wish
 
+pytestmark = pytest.mark.story
+
 DEFAULT, REALTIME = KernelType.DEFAULT, KernelType.REALTIME
 EL9, NEXT = os_of(Release.EL9), os_of(Release.EL9_NEXT)
 NEW = ("nohz_full=2-7", "nosmt")

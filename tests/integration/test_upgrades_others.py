@@ -18,6 +18,8 @@ from tests.integration.releases import CONTAINER, IMAGE_MODE, node_with, os_of, 
 from tests.integration.stories import configure, kept, told_of
 from tests.integration.wishes import wish
 
+pytestmark = pytest.mark.story
+
 DEFAULT, REALTIME = KernelType.DEFAULT, KernelType.REALTIME
 EL8, EL9, NEXT = os_of(Release.EL8), os_of(Release.EL9), os_of(Release.EL9_NEXT)
 C_EL9, C_NEXT = os_of(Release.EL9, CONTAINER), os_of(Release.EL9_NEXT, CONTAINER)

@@ -20,6 +20,8 @@ from tests.integration.releases import CONTAINER, IMAGE_MODE, REPOSITORY, Os, no
 from tests.integration.stories import configure, kept, told_of
 from tests.integration.wishes import wish
 
+pytestmark = pytest.mark.story
+
 DEFAULT, REALTIME, PAGES_64K = KernelType.DEFAULT, KernelType.REALTIME, KernelType.PAGES_64K
 EL9, NEXT = os_of(Release.EL9), os_of(Release.EL9_NEXT)
 C_EL9, C_NEXT = os_of(Release.EL9, CONTAINER), os_of(Release.EL9_NEXT, CONTAINER)

@@ -14,6 +14,8 @@ from mcd_rt.sim.world import reboot
 from tests.integration.conftest import AGENT, served
 from tests.integration.stories import SLOW_RETRY, configure, fill_cache, leftovers, reaches, told_of, type_on
 
+pytestmark = pytest.mark.story
+
 REALTIME, DEFAULT = KernelType.REALTIME, KernelType.DEFAULT
 STARTED = "Finished OSTree Finalize Staged Deployment."
 STOPPING = "Stopping OSTree Finalize Staged Deployment..."
