@@ -16,7 +16,7 @@ from mcd_rt.dbus.transaction import Outcome as TransactionOutcome
 from mcd_rt.dbus.transaction import Progress
 from mcd_rt.desired.sources import NodeConfig, read_node_config
 from mcd_rt.errors import AgentError, Code, Failure
-from mcd_rt.model.plan import ArgumentsChange, Assembly, Change, Discard, OwnArguments, Reboot, Step
+from mcd_rt.model.plan import ArgumentsChange, Assembly, Change, Discard, OwnArguments, Rebase, Reboot, Step
 from mcd_rt.model.record import Attempt, Phase, Record
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context, ask_deployments
@@ -39,10 +39,10 @@ async def stage(context: Context, situation: Situation, change: Change) -> Outco
         return _wait_for_shutdown(context)
     room = await check_room_to_stage(context, situation, change)
     step = change.steps[0]
-    if isinstance(step, Assembly) and step.rebase is not None and step.rebase.custom_origin is not None:
+    for rebase in filter(None, map(_repository_of, change.steps)):  # first: nothing half waits for a download
         from mcd_rt.fetching import provide_repository  # noqa: PLC0415 - an idle agent never needs what fetches
 
-        await provide_repository(context, situation, step.rebase.image)
+        await provide_repository(context, situation, rebase.image)
     context.reporter.enter(State.STAGING, f"{change.target.kernel_type}; {_described(step)}{room}")
     begun = situation.record.attempt
     staged_before = begun.deployment_id if begun is not None and begun.deployment_id == change.merge_id else ""
@@ -160,6 +160,12 @@ def _rebooting(context: Context, situation: Situation, plan: Reboot) -> Attempt:
     )
 
 
+def _repository_of(step: Step) -> Rebase | None:
+    """The rebase of a step, where its commit comes from the image's own repository."""
+    rebase = step.rebase if isinstance(step, Assembly) else None
+    return rebase if rebase is not None and rebase.custom_origin is not None else None
+
+
 @contextmanager
 def _opened(context: Context, change: Change, step: Step) -> Iterator[Handles]:
     """Fresh descriptors of what is installed, compared with what was verified."""
@@ -169,8 +175,8 @@ def _opened(context: Context, change: Change, step: Step) -> Iterator[Handles]:
         if isinstance(step, Assembly) and step.install:
             opened = open_packages(context.effects, context.paths, change.target.image_digest, step.install)
             packages = stack.enter_context(opened)
-        if isinstance(step, Assembly) and step.rebase is not None and step.rebase.custom_origin is not None:
-            repository = stack.enter_context(open_repository(context.effects, context.paths, step.rebase.image.digest))
+        if (rebase := _repository_of(step)) is not None:
+            repository = stack.enter_context(open_repository(context.effects, context.paths, rebase.image.digest))
         yield Handles(packages, repository)
 
 
