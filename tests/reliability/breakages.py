@@ -58,7 +58,7 @@ BREAKAGES = (
         mutations.take_staged_for_ours, _named("refusal: staged and locked by another"), Way.STOP, "settled in steady"
     ),
 )
-_QUICK = 3
+_QUICK = 1
 
 
 def run(quick: bool, seed: int) -> Tally:
