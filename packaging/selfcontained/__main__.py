@@ -6,6 +6,7 @@ compiler are kept in `--cache` for the next. ``host-files`` is for the spec.
 """
 
 import argparse
+import fcntl
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import TypeVar
 
 from elf import newest_glibc
 from hostfiles import install_host_files, list_files
+from identity import identity
 from interpreter import EPOCH, GLIBC, SUITE, build_interpreter
 from tree import assemble, summary
 
@@ -34,6 +36,7 @@ def main() -> int:
         made.add_argument("--output", type=Path, required=True, help="a directory for what is made")
         made.add_argument("--cache", type=Path, default=_CACHE, help="what is kept between builds: %(default)s")
         made.add_argument("--mirror", default="", help="of Debian; default: the one this machine uses")
+        made.add_argument("--if-changed", action="store_true", help="only where what is there is of another tree")
     for_spec = verbs.add_parser("host-files", help="install what is not the program, and list it all for rpmbuild")
     for_spec.add_argument("root", type=Path)
     for_spec.add_argument("lists", type=Path)
@@ -43,7 +46,19 @@ def main() -> int:
     output, cache = arguments.output.absolute(), arguments.cache.absolute()
     for folder in (output, cache):
         folder.mkdir(parents=True, exist_ok=True)
-    tree = output / "tree"
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one build at a time: the tests of several processes may all want one
+        _build(arguments, output, cache)
+    return 0
+
+
+def _build(arguments: argparse.Namespace, output: Path, cache: Path) -> None:
+    tree, made_from = output / "tree", output / "made-from"
+    now = f"{arguments.verb} {identity(TOP)}"
+    if arguments.if_changed and made_from.exists() and made_from.read_text() == now:
+        print(f"{output} is of this tree")
+        return
+    made_from.unlink(missing_ok=True)
     interpreter = _timed("interpreter", lambda: build_interpreter(cache, mirror=arguments.mirror or _own_mirror()))
     _timed("files", lambda: assemble(tree, interpreter, TOP, cache))
     _refuse_new_symbols(tree)
@@ -53,7 +68,7 @@ def main() -> int:
     else:
         for rpm in _timed("rpmbuild", lambda: build_rpms(tree, output)):
             print(f"{rpm}: {rpm.stat().st_size / 1e6:.1f} MB")
-    return 0
+    made_from.write_text(now)
 
 
 def build_rpms(tree: Path, output: Path) -> list[Path]:
