@@ -12,6 +12,7 @@ from mcd_rt.model.image import ImageReference
 from mcd_rt.sim.image import Compression, Layer, write_layout
 from tests.system.host.scene import Host, open_host
 from tests.system.host.usrlayer import write_layer
+from tests.system.patience import STORY
 from tests.system.registry import Authority, Registry, make_authority, missing_programs, run_registry
 from tests.system.rpms import Signer, build_rpms, end_agent, make_signer, sign_rpms
 
@@ -41,6 +42,14 @@ def usr_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 _FAILED = pytest.StashKey[bool]()
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Guard against hanging by a signal: the test fails and says where, while a thread would end the whole worker."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(STORY, method="signal"))
 
 
 @pytest.hookimpl(wrapper=True)

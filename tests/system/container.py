@@ -1,13 +1,17 @@
-"""A container with systemd as its first process, from an overlay of this machine: units run as on a host."""
+"""A container with systemd as its first process, from an overlay of this machine: units run as on a host.
+
+The self-contained packages are installed in it; what a story does runs in this machine's own Python.
+"""
 
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
+
+from tests.system.package import TOP, packages, unpack
+from tests.system.patience import PATIENCE
 
 _TARGET = """\
 [Unit]
@@ -21,7 +25,7 @@ After=basic.target {units}
 [Service]
 Type=oneshot
 WorkingDirectory=/opt/mcd-rt
-Environment=PYTHONPATH=/opt/mcd-rt PATH=/usr/local/bin:/usr/bin:/bin
+Environment=PYTHONPATH=/opt/mcd-rt:/usr/lib/mcd-rt/python/site-packages PATH=/usr/local/bin:/usr/bin:/bin
 ExecStart=/usr/bin/python3 {command}
 StandardOutput=file:/opt/mcd-rt/said
 StandardError=file:/opt/mcd-rt/complained
@@ -35,15 +39,12 @@ def why_not() -> str:
         return "only root can boot a container"
     if shutil.which("systemd-nspawn") is None:
         return "this host has no systemd-nspawn"
-    version = subprocess.run(["/usr/bin/python3", "-V"], capture_output=True, text=True, check=False).stdout.split()
-    if not version or version[-1].rpartition(".")[0] != f"{sys.version_info.major}.{sys.version_info.minor}":
-        return "the Python of this host is of another version than the tests'"
     return ""
 
 
 @contextmanager
-def prepared(place: Path, packages: tuple[str, ...]) -> Iterator[Path]:
-    """The root of a container, with Python packages below ``/opt/mcd-rt``; unmounted with the block."""
+def prepared(place: Path) -> Iterator[Path]:
+    """The root of a container with the packages, and ``tests`` below ``/opt/mcd-rt``; unmounted with the block."""
     with ExitStack() as stack:
         _mount(stack, "tmpfs", place, "size=1g")
         for name in ("upper", "work", "root"):
@@ -52,18 +53,9 @@ def prepared(place: Path, packages: tuple[str, ...]) -> Iterator[Path]:
         _mount(stack, "overlay", root, f"lowerdir=/,upperdir={place}/upper,workdir={place}/work")
         (root / "etc/machine-id").unlink(missing_ok=True)
         (root / "etc/machine-id").write_text("")
-        library = root / "opt/mcd-rt"
-        library.mkdir(parents=True)
-        for name in packages:
-            spec = find_spec(name)
-            assert spec is not None
-            assert spec.origin is not None
-            source = Path(spec.origin)
-            ignored = shutil.ignore_patterns("__pycache__", "captures")
-            if source.name == "__init__.py":
-                shutil.copytree(source.parent, library / name, ignore=ignored)
-            else:
-                shutil.copy(source, library)
+        unpack(packages(), root)
+        ignored = shutil.ignore_patterns("__pycache__", "captures")
+        shutil.copytree(TOP / "tests", root / "opt/mcd-rt/tests", ignore=ignored)
         yield root
 
 
@@ -86,7 +78,7 @@ def boot(root: Path, name: str, units: tuple[str, ...], command: str) -> str:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=50,
+        timeout=PATIENCE,
         check=False,
     )
     for group in groups:

@@ -13,6 +13,7 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Content
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.settings import ContentSettings
+from tests.system.patience import PATIENCE
 from tests.system.registry import PASSWORD, USER, make_authority, run_registry, trust_authority, write_authfile
 
 ROOT = Path("/")
@@ -21,7 +22,7 @@ NAMES = tuple(f"kernel-rt-{name}" for name in ("core", "modules-core", "modules"
 
 def fetched(image: ImageReference) -> Content:
     """By the units and nothing else."""
-    settings = ContentSettings(worker="socket", idle_timeout=20, fetch_timeout=30)
+    settings = ContentSettings(worker="socket", idle_timeout=PATIENCE, fetch_timeout=PATIENCE)
     return asyncio.run(
         fetch_content(HostEffects(), settings, HostPaths(ROOT), image, NAMES, lambda *_: None, architecture="x86_64")
     )

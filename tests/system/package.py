@@ -4,7 +4,11 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from functools import cache
 from pathlib import Path
+
+from tests.system.patience import PATIENCE
 
 TOP = Path(__file__).parents[2]
 PROGRAMS = ("/bin/sh", "/bin/cat", "/usr/bin/dbus-daemon")
@@ -12,15 +16,26 @@ LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libutil
 """All that the root has before: what the package's own requirements name, the C library with all its parts."""
 
 
+@cache
 def packages() -> list[Path]:
-    """The RPMs that `tox -e package` has built."""
-    return sorted(Path(os.environ["MCD_RT_PACKAGES"]).glob("*.rpm"))
+    """The RPMs of this tree: those in ``dist/``, built anew where something has changed since."""
+    order = [sys.executable, "packaging/selfcontained", "rpm", "--if-changed", "--output", str(TOP / "dist")]
+    done = subprocess.run(order, cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(order)}: {done.stderr}"
+    made = sorted((TOP / "dist").glob("*.rpm"))
+    assert made, "dist/ has no packages, and says it has: remove it"
+    return made
+
+
+def unpack(rpms: list[Path], place: Path) -> None:
+    """Put their files below a directory; no scripts, no database."""
+    for rpm in rpms:
+        archive = subprocess.run(["rpm2cpio", str(rpm)], check=True, capture_output=True).stdout
+        subprocess.run(["cpio", "-idmu", "--quiet"], check=True, input=archive, cwd=place)
 
 
 def why_no_packages() -> str:
     """Why these tests cannot be told anything here; empty where they can."""
-    if "MCD_RT_PACKAGES" not in os.environ:
-        return "`tox -e package` builds the packages and names their directory"
     return "" if os.geteuid() == 0 else "only root installs packages"
 
 
@@ -59,4 +74,4 @@ def run_in(root: Path, *command: str, **environment: str) -> subprocess.Complete
     variables = {"PATH": "/usr/bin:/usr/sbin", **environment}
     script = 'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && exec chroot "$@"'
     order = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", str(root), *command]
-    return subprocess.run(order, check=False, capture_output=True, text=True, env=variables, timeout=120)
+    return subprocess.run(order, check=False, capture_output=True, text=True, env=variables, timeout=PATIENCE)

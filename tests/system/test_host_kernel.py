@@ -17,12 +17,9 @@ from tests.system.host.kernels import fetch_kernel, install_kernel
 from tests.system.host.machine import machine
 from tests.system.host.scene import machine_config
 from tests.system.host.sysroot import Sysroot
-from tests.system.host.usrlayer import write_layer
+from tests.system.host.usrlayer import users_of, write_layer
 
-pytestmark = [
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 ARGUMENTS = ("root=/dev/vda", "rw", "console=ttyS0", "systemd.unit=host.target", "systemd.show_status=0")
 ARGUMENTS += ("systemd.journald.forward_to_console=1", "systemd.mask=serial-getty@ttyS0.service", "quiet", "panic=-1")
 ARGUMENTS += tuple(f"systemd.mask=systemd-udev{unit}" for unit in ("d.service", "-trigger.service"))
@@ -87,7 +84,7 @@ def test_there_and_back_on_a_genuine_real_time_kernel(tmp_path: Path, kernel_lay
         sysroot = Sysroot(hardware.place / "sysroot", kernel_layer / "lib/real-kernels")
         sysroot.place.mkdir()
         base = replace(base_of(Release.EL9, str(image)), kernel_release=kernels["amd64"].release)
-        sysroot.install((base,), version="2024.9", arguments=ARGUMENTS)
+        sysroot.install((base,), version="2024.9", users=users_of(kernel_layer), arguments=ARGUMENTS)
         shutil.copytree(tmp_path / "image", sysroot.var / "lib/image")
         etc = sysroot.default_entry().deployment / "etc"
         inside = replace(image, place="/var/lib/image")

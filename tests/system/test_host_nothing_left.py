@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.container import why_not
+from tests.system.patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 RUNNER = """\
@@ -63,7 +64,7 @@ def test_nothing_is_left(tmp_path: Path, usr_layer: Path, end: str):
         keeper = keeper_of(place)
         os.kill(runner.pid, signal.SIGKILL)
         wait_gone(keeper)
-    _, complaint = runner.communicate(timeout=30)
+    _, complaint = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == {"succeeds": 0, "fails": 1, "is killed": -signal.SIGKILL}[end]
     assert ("as asked" in complaint) is (end == "fails")
     assert left_of(name, place) == []
@@ -79,5 +80,5 @@ def keeper_of(place: Path) -> int:
 def wait_gone(process: int) -> None:
     poll = select.poll()
     poll.register(process, select.POLLIN)
-    assert poll.poll(30_000), "it does not end"
+    assert poll.poll(PATIENCE * 1000), f"waited {PATIENCE:g} s for the keeper to end"
     os.close(process)

@@ -9,7 +9,7 @@ from tests.system.container import why_not
 from tests.system.host.scene import STEADY_DEFAULT, STEADY_REALTIME, Host
 from tests.system.host.scraper import scraping
 
-pytestmark = [pytest.mark.skipif(bool(why_not()), reason=why_not()), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
 def test_a_switch_and_its_reboots_as_prometheus_tells_them(host: Host, tmp_path: Path):

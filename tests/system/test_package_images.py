@@ -14,10 +14,10 @@ import yaml
 from mcd_rt import __version__
 from mcd_rt.sim.image import Compression, Layer, write_layout
 from tests.system.conftest import LABELS, OS, Vendor, write_host
-from tests.system.package import TOP, install, make_root, packages, run_in, why_no_packages
+from tests.system.package import TOP, install, make_root, packages, run_in, unpack, why_no_packages
 from tests.system.rpms import KERNEL_RELEASE
 
-pytestmark = [pytest.mark.skipif(bool(why_no_packages()), reason=why_no_packages()), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.skipif(bool(why_no_packages()), reason=why_no_packages())
 BASE_LIST = "bash-5.1.8-9.el9.x86_64\nsystemd-252-51.el9.x86_64\n"
 
 
@@ -84,10 +84,8 @@ def test_machine_os_content_with_kernel_rt_is_what_a_node_can_use(tmp_path, buil
 def tree(tmp_path: Path) -> Path:
     """What `python packaging/selfcontained tree` lays out: the packages' files."""
     place = tmp_path / "tree"
-    for rpm in packages():
-        place.mkdir(exist_ok=True)
-        archive = subprocess.run(["rpm2cpio", str(rpm)], check=True, capture_output=True).stdout
-        subprocess.run(["cpio", "-idmu", "--quiet"], check=True, input=archive, cwd=place)
+    place.mkdir()
+    unpack(packages(), place)
     return place
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 
 import pytest
 
@@ -13,9 +12,10 @@ from mcd_rt.sim.faults import Hold
 from mcd_rt.sim.process import AgentExited
 from tests.integration.conftest import AGENT, served
 from tests.integration.stories import fill_cache, kept, reaches, told_of
-from tests.system.package import packages, why_no_packages
+from tests.system.package import packages, unpack, why_no_packages
+from tests.system.patience import PATIENCE
 
-pytestmark = [pytest.mark.skipif(bool(why_no_packages()), reason=why_no_packages()), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.skipif(bool(why_no_packages()), reason=why_no_packages())
 REALTIME, DEFAULT = KernelType.REALTIME, KernelType.DEFAULT
 
 
@@ -23,9 +23,7 @@ REALTIME, DEFAULT = KernelType.REALTIME, KernelType.DEFAULT
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The agent as the package has it: the command of its service."""
     place = tmp_path_factory.mktemp("unpacked")
-    for rpm in packages():
-        archive = subprocess.run(["rpm2cpio", str(rpm)], check=True, capture_output=True).stdout
-        subprocess.run(["cpio", "-idmu", "--quiet"], check=True, input=archive, cwd=place)
+    unpack(packages(), place)
     return [str(place / "usr/bin/mcd-rt"), "run"]
 
 
@@ -48,7 +46,7 @@ def test_it_fetches_and_switches_there_and_back_with_workers_of_its_own(packaged
     """Nothing is cached: the worker is the interpreter of the package."""
 
     async def story():
-        async with served() as (scene, told), asyncio.timeout(60):
+        async with served() as (scene, told), asyncio.timeout(PATIENCE):
             scene.ask_for(REALTIME)
             await scene.node.run_agent(packaged)
             await reaches(told, scene.node, REALTIME, assemblies=1, reboots=1)
@@ -63,7 +61,7 @@ def test_replaced_in_the_middle_of_a_change_the_other_one_completes_it(packaged,
     before, after = (AGENT, packaged) if to_the_package else (packaged, AGENT)
 
     async def story():
-        async with served() as (scene, told), asyncio.timeout(60):
+        async with served() as (scene, told), asyncio.timeout(PATIENCE):
             fill_cache(scene)
             scene.ask_for(REALTIME)
             hold = await in_the_middle_of_the_assembly(scene.node, before)
@@ -76,7 +74,7 @@ def test_replaced_in_the_middle_of_a_change_the_other_one_completes_it(packaged,
 
 def test_downgraded_onto_a_newer_record_it_touches_nothing_until_it_is_upgraded_again(packaged):
     async def story():
-        async with served() as (scene, told), asyncio.timeout(60):
+        async with served() as (scene, told), asyncio.timeout(PATIENCE):
             node = scene.node
             fill_cache(scene)
             scene.ask_for(REALTIME)
@@ -102,7 +100,7 @@ def test_downgraded_onto_a_newer_record_it_touches_nothing_until_it_is_upgraded_
 
 def test_removed_without_going_back_the_node_keeps_its_kernel_through_reboots(packaged):
     async def story():
-        async with served() as (scene, told), asyncio.timeout(60):
+        async with served() as (scene, told), asyncio.timeout(PATIENCE):
             node = scene.node
             fill_cache(scene)
             scene.ask_for(REALTIME)
@@ -121,7 +119,7 @@ def test_removed_without_going_back_the_node_keeps_its_kernel_through_reboots(pa
 
 def test_removed_after_going_back_nothing_of_it_is_in_the_deployment(packaged):
     async def story():
-        async with served() as (scene, told), asyncio.timeout(60):
+        async with served() as (scene, told), asyncio.timeout(PATIENCE):
             node = scene.node
             before = node.booted.tree.origin
             fill_cache(scene)

@@ -13,7 +13,7 @@ import pytest
 from mcd_rt import __version__
 from tests.system.package import TOP, why_no_packages
 
-pytestmark = [pytest.mark.skipif(bool(why_no_packages()), reason=why_no_packages()), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.skipif(bool(why_no_packages()), reason=why_no_packages())
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from mcd_rt.sim.hostfiles import write_keys
 from mcd_rt.sim.image import Layer, write_layout
 from tests.leaks import leaves_nothing
 from tests.system.conftest import ANYTHING, LABELS, OS, Vendor, write_host
+from tests.system.patience import PATIENCE
 from tests.system.registry import (
     PASSWORD,
     USER,
@@ -42,7 +43,7 @@ from tests.system.rpms import KERNEL_RELEASE, PACKAGES, Signer, build_rpms
 
 NAMES = tuple(f"kernel-rt-{name}" for name in PACKAGES)
 SECRET = f"{USER}:{PASSWORD}"
-PROMPT = ContentSettings(idle_timeout=20, fetch_timeout=60)
+PROMPT = ContentSettings(idle_timeout=PATIENCE, fetch_timeout=PATIENCE)
 AUTHFILE = "/var/lib/kubelet/config.json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -361,7 +362,7 @@ def test_a_connection_that_breaks_off_is_taken_up_again_by_the_layer(own, vendor
 def test_a_connection_that_always_breaks_off_is_given_up_and_tried_again_later(own):
     with Wire(own[0].port, lambda _number, taken: "cut" if taken > 200_000 else "") as wire:
         root, image = behind(own, wire)
-        refused(root, image, Code.IMAGE_UNREADABLE, "EOF", replace(PROMPT, idle_timeout=2), wire)
+        refused(root, image, Code.IMAGE_UNREADABLE, "EOF", PROMPT, wire)
         assert wire.connections >= TRIES
 
 

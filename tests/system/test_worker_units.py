@@ -13,8 +13,6 @@ from tests.system.conftest import ANYTHING, Vendor
 from tests.system.container import boot, prepared, why_not
 
 UNITS = Path(__file__).parents[2] / "systemd"
-SYSUSERS = Path(__file__).parents[2] / "packaging/sysusers/mcd-rt.conf"
-PACKAGES = ("mcd_rt", "tests", "rpm_rs", "zstandard", "yaml", "dbus_next", "inotify_simple", "tenacity")
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
@@ -23,15 +21,13 @@ def test_packages_come_from_a_registry_by_the_units_alone(tmp_path, vendor: Vend
     """Also where systemd is too old to lend a secret: then the agent does."""
     place = tmp_path / "container"
     place.mkdir()
-    with prepared(place, PACKAGES) as root:
-        subprocess.run(["systemd-sysusers", f"--root={root}", str(SYSUSERS)], check=True, capture_output=True)
-        for unit in UNITS.glob("mcd-rt-*"):
-            if unit.name.partition(".")[0].rstrip("@") in ("mcd-rt-fetch", "mcd-rt-inspect"):
-                text = unit.read_text().replace("/usr/bin/mcd-rt worker", "/usr/bin/python3 -m mcd_rt worker")
-                text = text.replace("[Service]\n", "[Service]\nEnvironment=PYTHONPATH=/opt/mcd-rt\n")
-                if not lends:
-                    text = "".join(line for line in text.splitlines(keepends=True) if "Credential=" not in line)
-                (root / "etc/systemd/system" / unit.name).write_text(text)
+    with prepared(place) as root:
+        users = root / "usr/lib/sysusers.d/mcd-rt.conf"
+        subprocess.run(["systemd-sysusers", f"--root={root}", str(users)], check=True, capture_output=True)
+        if not lends:
+            name = "mcd-rt-fetch@.service"
+            kept = [line for line in (UNITS / name).read_text().splitlines() if "Credential=" not in line]
+            (root / "etc/systemd/system" / name).write_text("\n".join(kept))
         (root / "etc/pki/rpm-gpg").mkdir(parents=True)
         shutil.copy(vendor.signer.public, root / "etc/pki/rpm-gpg/RPM-GPG-KEY-vendor")
         (root / "etc/containers").mkdir(exist_ok=True)

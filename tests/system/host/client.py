@@ -8,8 +8,9 @@ from mcd_rt.dbus.connection import RemoteError
 from mcd_rt.dbus.names import OS, RPM_OSTREE, SYSROOT, SYSROOT_PATH
 from mcd_rt.dbus.transaction import Deadlines, run_transaction
 from mcd_rt.dbus.wire import Typed, Value
+from tests.system.patience import PATIENCE
 
-_TIMEOUT = 30.0
+_TIMEOUT = PATIENCE
 _LOCK: Value = {"lock-finalization": Typed("b", value=True)}
 
 
@@ -55,9 +56,9 @@ async def main(method: str, argument: str = "") -> None:
     """One call."""
     async with open_bus(bus_address(), _TIMEOUT) as bus:
         try:
-            print(await ask(bus, method, argument))
+            print(await ask(bus, method, argument), flush=True)  # whoever is asked may reboot the host at once
         except RemoteError as error:
-            print(f"error: {error}")
+            print(f"error: {error}", flush=True)
 
 
 if __name__ == "__main__":

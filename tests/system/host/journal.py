@@ -9,6 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.system.patience import PATIENCE
+
+AGENT = "mcd-rt.service"
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -50,11 +54,11 @@ class Journal:
         """All that has been read so far."""
         return self._read
 
-    def wait_for(self, contains: str, unit: str = "mcd-rt.service", timeout: float = 30.0) -> Line:
+    def wait_for(self, contains: str, unit: str = AGENT, timeout: float = PATIENCE) -> Line:
         """The next line of a unit with this text; what came before it is not looked at again."""
         return self.wait(lambda line: line.unit == unit and contains in line.text, f"{unit}: {contains}", timeout)
 
-    def wait(self, wanted: Callable[[Line], bool], name: str, timeout: float = 30.0) -> Line:
+    def wait(self, wanted: Callable[[Line], bool], name: str, timeout: float = PATIENCE) -> Line:
         """The next line that is wanted."""
         deadline = time.monotonic() + timeout
         while True:
@@ -63,9 +67,16 @@ class Journal:
                 self._next += 1
                 if wanted(line):
                     return line
-            assert self._more(deadline - time.monotonic()), (
-                f"{name!r} is not said in {timeout} s; last: {self._read[-8:]}"
-            )
+            if not self._more(deadline - time.monotonic()):
+                raise AssertionError(f"waited {timeout:g} s for {name!r}; {self.last_said()}")
+
+    def last_said(self) -> str:
+        """What an answer to "why did it not come?" begins with: the agent's last words, then everybody's."""
+        while self._more(0):
+            pass
+        ours = [line.text for line in self._read if line.unit == AGENT]
+        everybody = [f"\n    {line.unit}: {line.text[:300]}" for line in self._read[-10:]]
+        return f"the agent said last: {ours[-1] if ours else 'nothing'!r}\nlast in the journal:{''.join(everybody)}"
 
     def close(self) -> None:
         """Stop following."""
@@ -82,6 +93,8 @@ class Journal:
         if not ready:
             return False
         data = os.read(descriptor, 1 << 16)
+        if not data and timeout > 0:
+            raise AssertionError(f"journalctl has ended with {self._follower.wait()}")
         *lines, self._rest = (self._rest + data).split(b"\n")
         for entry in map(json.loads, lines):
             self._cursor = entry["__CURSOR"]

@@ -18,14 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.system.host.sysroot import Entry, Sysroot
+from tests.system.patience import PATIENCE
 
 REBOOT = 133
 """How systemd-nspawn says that the container wants to be booted again."""
 
 KEEPER = Path(__file__).with_name("keeper.py")
 _CGROUPS = Path("/sys/fs/cgroup")
-_BOOT_TIMEOUT = 60.0
 _REBOOTS_ON_THE_WAY = 3
+
+
+class StillOn(AssertionError):
+    """It was waited for in vain that a host goes down."""
 
 
 @dataclass
@@ -59,8 +63,9 @@ class Machine:
         for _ in range(_REBOOTS_ON_THE_WAY + 1):
             if self._comes_up():
                 return
-            assert self.wait_off() == REBOOT, f"it ended while it booted\n{self.report()}"
-        raise AssertionError(f"it reboots again and again\n{self.report()}")
+            status = self.wait_off()
+            assert status == REBOOT, f"it ended with {status} while it booted; {_last_line(self.console)}"
+        raise AssertionError(f"{self.boots} boots, and no target was reached; {_last_line(self.console)}")
 
     def _comes_up(self) -> bool:
         assert self._nspawn is None, "it is on"
@@ -86,13 +91,13 @@ class Machine:
     def console(self) -> Path:
         return self.place / f"console-{self.boots}"
 
-    def run(self, *command: str, check: bool = True, timeout: float = 30.0) -> str:
+    def run(self, *command: str, check: bool = True, timeout: float = PATIENCE) -> str:
         """What a command says that root gives on the host; raises where it fails."""
         done = self.attempt(*command, timeout=timeout)
         assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def attempt(self, *command: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+    def attempt(self, *command: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """The same, whatever comes of it."""
         return subprocess.run(
             self.inside(*command),
@@ -109,21 +114,22 @@ class Machine:
         spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
         return ["nsenter", "--target", str(self.leader), *spaces, "--", *command]
 
-    def wait_off(self, timeout: float = 60.0) -> int:
+    def wait_off(self, timeout: float = PATIENCE) -> int:
         """Wait until it is off: 0, or ``REBOOT``."""
         assert self._nspawn is not None, "it is off"
         ended = os.pidfd_open(self._nspawn.pid)
         try:
             poll = select.poll()
             poll.register(ended, select.POLLIN)
-            assert poll.poll(timeout * 1000), f"it is still on after {timeout} s"
+            if not poll.poll(timeout * 1000):
+                raise StillOn(f"waited {timeout:g} s for the host to go down, in boot {self.boots}")
         finally:
             os.close(ended)
         status = self._nspawn.wait()
         self._nspawn, self.leader = None, 0
         return status
 
-    def wait_reboot(self, timeout: float = 60.0) -> None:
+    def wait_reboot(self, timeout: float = PATIENCE) -> None:
         """Wait for the reboot that somebody asks for, and boot what is the default then."""
         status = self.wait_off(timeout)
         assert status == REBOOT, f"it ended with {status}"
@@ -194,8 +200,9 @@ class Machine:
         poll.register(notified, select.POLLIN)
         try:
             while True:  # each message begins the time anew; there are few
-                events = dict(poll.poll(_BOOT_TIMEOUT * 1000))
-                assert events, f"it does not come up\n{self.report()}"
+                events = dict(poll.poll(PATIENCE * 1000))
+                if not events:
+                    raise AssertionError(f"waited {PATIENCE:g} s for boot {self.boots}; {_last_line(self.console)}")
                 if notified.fileno() not in events:
                     return False
                 said = notified.recv(65536).decode()
@@ -241,3 +248,8 @@ def machine(place: Path, layer: Path) -> Iterator[Machine]:
 
 def _tail(file: Path) -> str:
     return file.read_text(errors="replace")[-4000:] if file.exists() else ""
+
+
+def _last_line(console: Path) -> str:
+    lines = _tail(console).splitlines()
+    return f"last on the console: {lines[-1].strip()!r}" if lines else "nothing on the console"

@@ -14,7 +14,8 @@ from mcd_rt.sim.image import Compression, Layer, kernel_rt_packages, write_layou
 from mcd_rt.sim.scene import KERNEL_RT
 from mcd_rt.sim.world import Base
 from tests.system.host.journal import Journal
-from tests.system.host.machine import Machine, machine
+from tests.system.host.machine import Machine, StillOn, machine
+from tests.system.host.usrlayer import PYTHON, users_of
 
 RELEASES = (Release.EL9, Release.EL9_NEXT)
 STEADY_REALTIME = "steady: realtime is wanted and runs"
@@ -70,9 +71,12 @@ class Host:
         self.machine.boot()
         self.journal.follow()
 
-    def wait_reboot(self, timeout: float = 30.0) -> None:
+    def wait_reboot(self) -> None:
         """Wait for the reboot that somebody asks for, boot what is the default then, and follow that."""
-        self.machine.wait_reboot(timeout)
+        try:
+            self.machine.wait_reboot()
+        except StillOn as error:
+            raise AssertionError(f"{error}; {self.journal.last_said()}") from error
         self.journal.follow()
 
     def status(self) -> dict[str, object]:
@@ -89,7 +93,7 @@ class Host:
 
     def as_client(self, method: str, argument: str = "", user: str = "root") -> str:
         """What rpm-ostreed answers another client, or the agent's user."""
-        client = ["env", "PYTHONPATH=/usr/lib/mcd-rt/python", "/usr/bin/python3", "-m", "tests.system.host.client"]
+        client = (*PYTHON, "-m", "tests.system.host.client")
         return self.as_user(user, *client, method, *([argument] if argument else [])).stdout
 
     def as_user(self, user: str, *command: str) -> subprocess.CompletedProcess[str]:
@@ -116,7 +120,7 @@ def open_host(place: Path, layer: Path) -> Iterator[Host]:
         hardware.sysroot.place.mkdir()
         images = _write_images(place / "images")
         bases = tuple(base_of(release, str(image)) for release, image in zip(RELEASES, images, strict=True))
-        published = hardware.sysroot.install(bases, version="2024.9")
+        published = hardware.sysroot.install(bases, version="2024.9", users=users_of(layer))
         inside = Path("/var/lib/images")
         hardware.options.append(f"--bind-ro={place}/images:{inside}")
         (hardware.sysroot.var / "lib/images").mkdir()

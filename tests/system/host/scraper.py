@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.system.host.machine import Machine, in_groups
+from tests.system.patience import PATIENCE
 
 _CONFIG = """\
 global: {scrape_interval: 250ms, scrape_timeout: 200ms}
@@ -49,13 +50,13 @@ class Scraper:
             found[",".join(labels.values())] = float(series["value"][1])
         return found
 
-    def wait_for(self, query: str, timeout: float = 40.0) -> dict[str, float]:
+    def wait_for(self, query: str, timeout: float = PATIENCE) -> dict[str, float]:
         """Ask again after each batch of samples until there is an answer that is not empty."""
         deadline = time.monotonic() + timeout
         while True:
             assert self._told.stdout is not None
             ready, _, _ = select.select([self._told.stdout], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"{query} has no answer in {timeout} s"
+            assert ready, f"waited {timeout:g} s for an answer to {query}; state: {self.ask('mcd_rt_state == 1')}"
             assert self._told.stdout.readline()
             if found := self.ask(query):
                 return found

@@ -12,7 +12,6 @@ from mcd_rt.sim.hostfiles import RHCOS
 from mcd_rt.sim.profiles import PROFILES
 from mcd_rt.sim.world import Base, Origin, Tree
 from tests.system.host.kernelfile import REAL_KERNELS, write_kernel
-from tests.system.host.usrlayer import PACKAGING
 
 OSNAME = "rhcos"
 ARGUMENTS = ("root=/dev/vda", "rw", "ignition.platform.id=metal")
@@ -65,13 +64,16 @@ class Sysroot:
         return self.place / f"ostree/deploy/{OSNAME}/var"
 
     def install(
-        self, bases: tuple[Base, ...], *, version: str, arguments: tuple[str, ...] = ARGUMENTS
+        self, bases: tuple[Base, ...], *, version: str, users: Path, arguments: tuple[str, ...] = ARGUMENTS
     ) -> tuple[Base, ...]:
-        """Publish every base as a commit, and deploy the first; returns them with the checksums they have."""
+        """Publish every base as a commit, and deploy the first; returns them with the checksums they have.
+
+        ``users`` is the sysusers.d file of the package: its user is in every tree, as rpm-ostree puts it there.
+        """
         _ostree("admin", "init-fs", "--modern", str(self.place))
         _ostree("admin", "os-init", f"--sysroot={self.place}", OSNAME)
         self.place.chmod(0o755)
-        published = tuple(self._publish(base) for base in bases)
+        published = tuple(self._publish(base, users) for base in bases)
         first = published[0]
         origin = self._tree.with_name("origin")
         origin.write_text(origin_text(Tree(first, installed_origin(first, PROFILES[version]))))
@@ -91,9 +93,9 @@ class Sysroot:
         deployment = (self.place / words["ostree"].lstrip("/")).resolve()
         return Entry(deployment, chosen["options"], self.boot / chosen["linux"].lstrip("/").removeprefix("boot/"))
 
-    def _publish(self, base: Base) -> Base:
+    def _publish(self, base: Base, users: Path) -> Base:
         shutil.rmtree(self._tree, ignore_errors=True)
-        self._write_skeleton(base)
+        self._write_skeleton(base, users)
         repo = f"--repo={self.place}/ostree/repo"
         owner = ("--owner-uid=0", "--owner-gid=0")
         name = base.version
@@ -108,7 +110,7 @@ class Sysroot:
         _ostree(repo, "refs", f"--create=skeleton/{checksum}", skeleton)
         return replace(base, checksum=checksum)
 
-    def _write_skeleton(self, base: Base) -> None:
+    def _write_skeleton(self, base: Base, users: Path) -> None:
         tree = self._tree
         for name in _DIRECTORIES:
             (tree / name).mkdir(parents=True, exist_ok=True)
@@ -118,11 +120,7 @@ class Sysroot:
         (tree / "ostree").symlink_to("sysroot/ostree")
         etc = tree / "etc"
         _write_etc(etc, base)
-        subprocess.run(
-            ["systemd-sysusers", f"--root={tree}", str(PACKAGING / "sysusers/mcd-rt.conf")],
-            check=True,
-            capture_output=True,
-        )
+        subprocess.run(["systemd-sysusers", f"--root={tree}", str(users)], check=True, capture_output=True)
         (tree / "usr/etc").rmdir()
         etc.rename(tree / "usr/etc")
         (tree / "usr/lib/os-release").write_text(RHCOS.format(version=base.version))

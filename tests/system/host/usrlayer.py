@@ -1,15 +1,22 @@
-"""What lies over this machine's /usr in a test host: the agent installed as a package installs it, and rpm-ostreed."""
+"""What lies over this machine's /usr in a test host: the files of the self-contained packages, and rpm-ostreed.
+
+The agent is the package's, with the interpreter that is in it. rpm-ostreed runs in this machine's Python, which can
+load libostree's bindings, and takes the simulator and the libraries from the package too.
+"""
 
 import shutil
-import sys
-from importlib.util import find_spec
 from pathlib import Path
+
+from tests.system.package import packages, unpack
 
 REPOSITORY = Path(__file__).parents[3]
 UNITS = REPOSITORY / "systemd"
 PACKAGING = REPOSITORY / "packaging"
-_PACKAGES = ("mcd_rt", "tests", "rpm_rs", "zstandard", "yaml", "dbus_next", "inotify_simple", "tenacity")
-_PACKAGES += ("prometheus_client",)
+_INSTALLED = ("mcd-rt", "mcd-rt-simulator")
+SIMULATED = "/usr/lib/simulated-rpm-ostreed"
+"""Where the tests' own parts of a host are."""
+PYTHON = ("env", f"PYTHONPATH={SIMULATED}:/usr/lib/mcd-rt/python/site-packages", "/usr/bin/python3")
+"""A command that runs them."""
 _ACTIONS = [
     "install-uninstall-packages",
     "install-local-packages",
@@ -30,25 +37,20 @@ _ACTIONS = [
 """All that the genuine rpm-ostree registers."""
 
 _FILES = {
-    "bin/mcd-rt": """\
-#!/bin/sh
-PYTHONPATH=/usr/lib/mcd-rt/python exec /usr/bin/python3 -m mcd_rt "$@"
-""",
     "bin/rpm-ostree": """\
 #!/bin/sh
 [ "$1 $2" = "db list" ] || { echo "error: not simulated: $*" >&2; exit 64; }
 echo "ostree commit: $3 ($3)"
 exec ostree --repo=/ostree/repo cat "$3" /usr/share/simulated-packages
 """,
-    "lib/systemd/system/rpm-ostreed.service": """\
+    "lib/systemd/system/rpm-ostreed.service": f"""\
 [Unit]
 Description=rpm-ostree System Management Daemon (simulated on real deployments)
 ConditionPathExists=/ostree
 [Service]
 Type=notify
 BusName=org.projectatomic.rpmostree1
-Environment=PYTHONPATH=/usr/lib/mcd-rt/python
-ExecStart=/usr/bin/python3 -m tests.system.host.daemon
+ExecStart={" ".join(PYTHON)} -m tests.system.host.daemon
 """,
     "lib/systemd/system/simulated-kernel.service": """\
 [Unit]
@@ -150,34 +152,40 @@ _POLICY = """\
 
 def write_layer(usr: Path) -> None:
     """Fill an empty directory."""
+    _install(usr)
     for name, text in _FILES.items():
         _write(usr / name, text)
-    for name in ("bin/mcd-rt", "bin/rpm-ostree"):
-        (usr / name).chmod(0o755)
+    (usr / "bin/rpm-ostree").chmod(0o755)
     actions = "".join(_ACTION.format(name=name) for name in _ACTIONS)
     _write(usr / "share/polkit-1/actions/org.projectatomic.rpmostree1.policy", _POLICY.format(actions=actions))
     pretence = "lib/systemd/system/mcd-rt.service.d/90-simulated-kernel.conf"
     _write(usr / pretence.replace("mcd-rt.service", "mcd-rt-firstboot.service"), _FILES[pretence])
-    for unit in UNITS.iterdir():
-        shutil.copy(unit, usr / "lib/systemd/system")
-    for source, target in (("polkit", "share/polkit-1/rules.d"), ("tmpfiles", "lib/tmpfiles.d")):
-        for file in (PACKAGING / source).iterdir():
-            (usr / target).mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, usr / target)
-    for name in _PACKAGES:
-        _copy_package(name, usr / "lib/mcd-rt/python")
+    shutil.copytree(
+        REPOSITORY / "tests", usr / SIMULATED.removeprefix("/usr/") / "tests", ignore=_all_but_the_hosts_own
+    )
 
 
-def _copy_package(name: str, library: Path) -> None:
-    library.mkdir(parents=True, exist_ok=True)
-    spec = find_spec(name)
-    assert spec is not None
-    assert spec.origin is not None, sys.path
-    source = Path(spec.origin)
-    if source.name == "__init__.py":
-        shutil.copytree(source.parent, library / name, ignore=shutil.ignore_patterns("__pycache__", "captures"))
-    else:
-        shutil.copy(source, library)
+def users_of(usr: Path) -> Path:
+    """The sysusers.d file of the package."""
+    return usr / "lib/sysusers.d/mcd-rt.conf"
+
+
+def _install(usr: Path) -> None:
+    """What `rpm-ostree install` does with the files: those of /usr; those of /etc are empty directories."""
+    root = usr.with_name(f"{usr.name}-of-packages")
+    root.mkdir()
+    unpack([rpm for rpm in packages() if rpm.name.rsplit("-", 2)[0] in _INSTALLED], root)
+    assert not [path for path in (root / "etc").rglob("*") if not path.is_dir()]
+    shutil.copytree(root / "usr", usr, symlinks=True, dirs_exist_ok=True)
+    shutil.rmtree(root)
+
+
+def _all_but_the_hosts_own(folder: str, names: list[str]) -> list[str]:
+    """Of the tests, only the packages that lead to this directory are on a host."""
+    inside = Path(folder).relative_to(REPOSITORY)
+    wanted = {"tests": {"system", "__init__.py"}, "tests/system": {"host", "__init__.py", "package.py", "patience.py"}}
+    kept = wanted.get(str(inside), set(names) - {"__pycache__"})
+    return [name for name in names if name not in kept]
 
 
 def _write(place: Path, text: str) -> None:
