@@ -17,7 +17,7 @@ SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 """Where no ``DBUS_SYSTEM_BUS_ADDRESS`` says otherwise (D-Bus specification, "Well-known Message Bus Instances")."""
 
 _BUS_TIMEOUT = 25.0
-_HINT = "is dbus running, and may this user connect to it?"
+_HINT = "is dbus running, and may this user connect to it? In a container: the host's /run, see docs/installing.md"
 
 
 class Bus:

@@ -8,6 +8,7 @@ _ERRORS = "org.freedesktop.DBus.Error."
 NO_REPLY = f"{_ERRORS}NoReply"
 """The bus's answer where the service left instead of answering."""
 
+_NEEDED = "this user needs the polkit actions of docs/privileges.md, and a bus that lets it speak to the service"
 _ABSENT = (
     *(f"{_ERRORS}{name}" for name in ("ServiceUnknown", "NameHasNoOwner", "Spawn.", "TimedOut")),
     "org.freedesktop.systemd1.",  # it could not be started: its unit is masked, or does not load
@@ -33,10 +34,13 @@ def converted(error: Exception, service: str, what: str, timeout: float) -> Agen
 def _answered(error: RemoteError, service: str) -> tuple[Code, str]:
     if error.name == f"{GIO_ERROR}26" or error.text.startswith(_BUSY_TEXTS):
         return Code.RPM_OSTREE_BUSY, "it is waited for, never cancelled"
+    if error.name == f"{GIO_ERROR}36":  # G_IO_ERROR_DBUS_ERROR: whom it asked itself answered with an error
+        hint = f"{service} asks polkit what this user may: `systemctl status polkit` tells why it does not answer"
+        return Code.RPM_OSTREE_UNAVAILABLE, hint
     if error.name.startswith(GIO_ERROR):
         return Code.TRANSACTION_FAILED, f"`journalctl -u {service}` has the details"
     if error.name == f"{_ERRORS}AccessDenied":
-        return Code.RPM_OSTREE_DENIED, "this user needs the polkit actions that the documentation lists"
+        return Code.RPM_OSTREE_DENIED, _NEEDED
     if error.name == NO_REPLY or error.name.startswith(_ABSENT):
-        return Code.RPM_OSTREE_UNAVAILABLE, f"`systemctl status {service}` tells why it does not run"
+        return Code.RPM_OSTREE_UNAVAILABLE, f"`systemctl status {service} polkit` tells which does not run"
     return Code.RPM_OSTREE_PROTOCOL, f"this version of {service} is not understood; nothing is changed"

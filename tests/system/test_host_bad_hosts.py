@@ -17,13 +17,20 @@ def mask(host: Host, *units: str) -> None:
         (host.machine.etc / f"systemd/system/{unit}").symlink_to("/dev/null")
 
 
-def test_without_polkit(host: Host):
+def test_without_polkit_it_says_so_and_goes_on_when_it_is_back(host: Host):
+    """rpm-ostreed cannot ask what the agent may, and passes on what it is told itself."""
     mask(host, "polkit.service")
     host.boot()
     host.ask_for(KernelType.REALTIME)
-    host.journal.wait_for("rpm-ostree-")
+    told = host.journal.wait_for("retrying: rpm-ostree-unavailable").text
+    assert "polkit.service is masked" in told
+    assert "systemctl status polkit" in told
     assert host.show(*LIVES) == LIVES
     assert host.transactions() == []
+    (host.machine.etc / "systemd/system/polkit.service").unlink()
+    host.machine.run("systemctl", "daemon-reload")
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
 
 
 def test_without_logind_nothing_is_rebooted_and_it_goes_on_when_it_is_back(host: Host):
@@ -80,6 +87,28 @@ def test_without_systemd_as_the_first_process_it_runs_and_says_what_is_there(hos
     done = host.machine.attempt("unshare", "--mount", "sh", "-c", bare)
     assert done.returncode != 0
     assert "bus-unavailable" in done.stdout + done.stderr
+
+
+def test_a_var_that_is_mounted_read_only_changes_nothing_and_is_told(host: Host):
+    """As after an error of its disk: what was there can be read."""
+    host.boot()
+    host.journal.wait_for("waiting: config-missing")
+    host.machine.power_off()
+    var = host.machine.sysroot.var
+    host.machine.options += [f"--bind-ro={var}:/var:norbind", f"--bind={var}/log:/var/log:norbind"]
+    host.ask_for(KernelType.REALTIME)
+    host.boot()
+    told = host.journal.wait_for("write-failed")
+    assert "Read-only file system" in told.text
+    assert "/var/" in told.text
+    assert host.transactions() == []
+    assert host.show(*LIVES) == LIVES
+    assert host.status()["running"] == "default"
+    host.machine.power_off()
+    del host.machine.options[-2:]
+    host.boot()
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
 
 
 def test_a_var_that_cannot_be_written_changes_nothing(host: Host):

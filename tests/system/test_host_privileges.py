@@ -94,6 +94,32 @@ def test_a_denial_is_told_and_changes_nothing_and_ends_with_the_grant(host: Host
     host.journal.wait_for(STEADY_REALTIME)
 
 
+DENIED_BY_THE_BUS = """\
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <policy user="mcd-rt"><deny send_destination="org.projectatomic.rpmostree1"/></policy>
+</busconfig>
+"""
+
+
+def test_denied_by_the_bus_it_does_not_start_rpm_ostreed_and_says_so(host: Host):
+    """Starting it needs no privilege but the bus's leave to speak to it."""
+    policy = host.machine.etc / "dbus-1/system.d/deny.conf"
+    policy.parent.mkdir(parents=True)
+    policy.write_text(DENIED_BY_THE_BUS)
+    host.boot()
+    host.ask_for(KernelType.REALTIME)
+    assert "Rejected send message" in host.journal.wait_for("blocked: rpm-ostree-denied").text
+    assert host.machine.attempt("systemctl", "is-active", "rpm-ostreed").stdout == "inactive\n"
+    assert host.show("ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
+    policy.unlink()
+    host.machine.run("systemctl", "reload", "dbus")
+    host.machine.attempt("mcd-rt", "retry")
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
+
+
 def test_without_the_rules_the_agent_says_so_and_stays(host: Host):
     rules = host.machine.etc / "polkit-1/rules.d"
     rules.mkdir(parents=True)

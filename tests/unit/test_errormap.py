@@ -22,6 +22,7 @@ ERROR = "org.freedesktop.DBus.Error."
         (f"{GIO_ERROR}0", "During: Transaction in progress", Code.TRANSACTION_FAILED),
         (f"{GIO_ERROR}1", 'OS name "x" not found', Code.TRANSACTION_FAILED),
         (f"{GIO_ERROR}2", "only begins like 26", Code.TRANSACTION_FAILED),
+        (f"{GIO_ERROR}36", "GDBus.Error:org.freedesktop.systemd1.UnitMasked: x", Code.RPM_OSTREE_UNAVAILABLE),
         (f"{GIO_ERROR}260", "only begins like 26", Code.TRANSACTION_FAILED),
         (f"{ERROR}AccessDenied", "rpmostreed OS operation UpdateDeployment not allowed", Code.RPM_OSTREE_DENIED),
         (f"{ERROR}NoReply", "Message recipient disconnected", Code.RPM_OSTREE_UNAVAILABLE),

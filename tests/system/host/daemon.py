@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mcd_rt.dbus.bus import bus_address
+from mcd_rt.dbus.connection import RemoteError
 from mcd_rt.dbus.names import BUS, OS, SYSROOT, SYSROOT_PATH
 from mcd_rt.dbus.wire import Message
 from mcd_rt.report.notify import notify
@@ -17,7 +18,7 @@ from mcd_rt.sim.rpmostree import Consequences, Finished, RpmOstree
 from mcd_rt.sim.service import BusService, CallError, Handler, Reply
 from mcd_rt.watch import Watch
 from tests.system.host import disk
-from tests.system.host.polkit import actions_of, is_allowed
+from tests.system.host.polkit import actions_of, as_glib_passes_it_on, is_allowed
 
 SETTINGS = Path("/etc/simulated-rpm-ostreed")
 """``PACE VERSION``: seconds a step takes, and which rpm-ostree this is."""
@@ -28,7 +29,11 @@ def guarded(service: BusService, handler: Handler) -> Handler:
 
     async def answer(call: Message) -> Reply:
         for action in actions_of(call):
-            if not await is_allowed(service, call.sender, action):
+            try:
+                allowed = await is_allowed(service, call.sender, action)
+            except RemoteError as error:
+                raise as_glib_passes_it_on(error) from error
+            if not allowed:
                 kind = "OS" if call.interface == OS else "Sysroot"
                 text = f"rpmostreed {kind} operation {call.member} not allowed for user"
                 raise CallError(f"{BUS}.Error.AccessDenied", text)

@@ -1,8 +1,9 @@
 """Which polkit action a call needs, and whether polkitd allows it. Source: ``rpm-ostree-dbus.md`` 1 and its end."""
 
-from mcd_rt.dbus.names import OS, SYSROOT
+from mcd_rt.dbus.connection import RemoteError
+from mcd_rt.dbus.names import BUS, GIO_ERROR, OS, SYSROOT
 from mcd_rt.dbus.wire import Kind, Message, Typed, plain
-from mcd_rt.sim.service import BusService
+from mcd_rt.sim.service import BusService, CallError
 
 PREFIX = "org.projectatomic.rpmostree1"
 _POLKIT = "org.freedesktop.PolicyKit1"
@@ -63,3 +64,10 @@ async def is_allowed(service: BusService, sender: str, action: str) -> bool:
     )
     [[allowed, *_]] = (await connection.call(call, 25.0)).body
     return bool(allowed)
+
+
+def as_glib_passes_it_on(error: RemoteError) -> CallError:
+    """polkit's failure as rpm-ostreed's answer: ``g_dbus_error_encode_gerror`` knows the bus's own errors by name."""
+    known = error.name.startswith(f"{BUS}.Error.")
+    name = error.name if known else f"{GIO_ERROR}36"
+    return CallError(name, f"GDBus.Error:{error.name}: {error.text}")
