@@ -1,6 +1,5 @@
 """``mcd-rt``: the verbs, and how a failure is told."""
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -8,6 +7,7 @@ from importlib.util import find_spec
 
 from mcd_rt import __version__
 from mcd_rt.errors import AgentError, Failure
+from mcd_rt.lean import import_asyncio_without_tls
 
 _VERBS = (
     "run",
@@ -41,7 +41,24 @@ DBUS_SYSTEM_BUS_ADDRESS names another system bus; `mcd-rt sim` prints both for a
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; arguments default to the command line's."""
-    words = sys.argv[1:] if arguments is None else arguments
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    match words:
+        case ["run"]:  # the two that stay, or are waited for, load nothing that parses words they have not
+            import_asyncio_without_tls()
+            from mcd_rt.cli.run import serve  # noqa: PLC0415 - only the verb that is asked for is imported
+
+            return _ended(serve)
+        case ["worker"]:
+            from mcd_rt.content.worker import serve_standard_input  # noqa: PLC0415 - the same
+
+            return _ended(serve_standard_input)
+        case _:
+            return _parsed(words)
+
+
+def _parsed(words: list[str]) -> int:
+    import argparse  # noqa: PLC0415 - see main
+
     parser = argparse.ArgumentParser(
         prog="mcd-rt",
         description="Makes an image-based node run the kernel its MachineConfig asks for, and keeps it so.",
@@ -59,8 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return 64 if stop.code == 2 else 0
     action: Callable[[argparse.Namespace], int] = parsed.run
+    return _ended(lambda: action(parsed))
+
+
+def _ended(action: Callable[[], int]) -> int:
     try:
-        return action(parsed)
+        return action()
     except AgentError as error:
         _tell(error.failure)
         return 1

@@ -1,12 +1,15 @@
 """``mcd-rt run``: the service."""
 
-import argparse
 import asyncio
 import signal
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from mcd_rt.cli.context import make_context, start_logging
 from mcd_rt.service import Service
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,12 +20,11 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         description="Runs until it is stopped; systemd starts it as mcd-rt.service. There is one agent on a node. "
         "SIGHUP: reads the settings again.",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=lambda _: serve())
 
 
-def run(arguments: argparse.Namespace) -> int:
+def serve() -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    del arguments
     start_logging()
     with suppress(asyncio.CancelledError):
         asyncio.run(_serve())

@@ -4,6 +4,9 @@ import json
 
 JsonObject = dict[str, object]
 
+MAX_FILES = 64
+"""How many files, or keys, a worker is asked about at once."""
+
 
 def parse_object(data: bytes) -> JsonObject:
     """One JSON object; raises ``ValueError`` for anything else, nesting without end included."""

@@ -29,11 +29,10 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from mcd_rt.content import fields
-from mcd_rt.content.fields import JsonObject
+from mcd_rt.content.fields import MAX_FILES, JsonObject
 from mcd_rt.content.osfacts import os_fields, os_of
 from mcd_rt.content.packagefacts import CAPABILITIES, PackageFrame, checked_package, package_fields, package_of
 from mcd_rt.content.requests import (
-    MAX_FILES,
     AboutImage,
     Extent,
     FetchRequest,

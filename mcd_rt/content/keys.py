@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mcd_rt.content.frames import MAX_FILES
+from mcd_rt.content.fields import MAX_FILES
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
 

@@ -6,10 +6,8 @@ from enum import StrEnum, unique
 from typing import Protocol, assert_never
 
 from mcd_rt.content import fields
-from mcd_rt.content.fields import JsonObject
+from mcd_rt.content.fields import MAX_FILES, JsonObject
 from mcd_rt.errors import AgentError, Code
-
-MAX_FILES = 64
 
 _NUMBER = (1 << 63) - 1
 

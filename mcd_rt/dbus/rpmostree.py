@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_fixed
-
 from mcd_rt.dbus.bus import Bus, bus_address, open_bus
 from mcd_rt.dbus.connection import PeerClosed, RemoteError
 from mcd_rt.dbus.deployments import read_boot_options, read_deployments, read_kernel_arguments
@@ -55,19 +53,37 @@ class RpmOstree:
 
         A call caught in the gap of an idle exit is answered ``NoReply``; its own client repeats it too.
         """
+        try:
+            await self._register()
+        except AgentError as error:
+            if not _left_while_called(error):
+                raise
+            await self._register_again()
+        booted = await self._property(SYSROOT_PATH, f"{SYSROOT}.Booted")
+        if not isinstance(booted, str) or booted == "/":
+            raise AgentError(Code.RPM_OSTREE_PROTOCOL, "rpm-ostree says that no deployment is booted")
+        self._os_path = booted
+
+    async def _register(self) -> None:
         options: list[Value] = [{"id": Typed("s", "mcd-rt")}]
+        await self._call(SYSROOT_PATH, f"{SYSROOT}.RegisterClient", "a{sv}", options)
+
+    async def _register_again(self) -> None:
+        from tenacity import (  # noqa: PLC0415 - half a megabyte for what hardly ever happens
+            AsyncRetrying,
+            retry_if_exception,
+            stop_after_attempt,
+            wait_fixed,
+        )
+
         async for attempt in AsyncRetrying(
-            stop=stop_after_attempt(_REGISTER_TRIES),
+            stop=stop_after_attempt(_REGISTER_TRIES - 1),
             wait=wait_fixed(0),
             retry=retry_if_exception(_left_while_called),
             reraise=True,
         ):
             with attempt:
-                await self._call(SYSROOT_PATH, f"{SYSROOT}.RegisterClient", "a{sv}", options)
-        booted = await self._property(SYSROOT_PATH, f"{SYSROOT}.Booted")
-        if not isinstance(booted, str) or booted == "/":
-            raise AgentError(Code.RPM_OSTREE_PROTOCOL, "rpm-ostree says that no deployment is booted")
-        self._os_path = booted
+                await self._register()
 
     async def reload(self) -> None:
         """Have rpm-ostreed look at the disk again, after its peers have gone."""

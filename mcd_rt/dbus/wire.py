@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
-from dbus_next import Message as _Message
-from dbus_next import MessageFlag as _Flag
-from dbus_next import MessageType as _Type
-from dbus_next import Variant as _Variant
-from dbus_next._private.constants import HeaderField as _Field
-from dbus_next._private.unmarshaller import Unmarshaller as _Unmarshaller
-from dbus_next.signature import SignatureTree as _SignatureTree
+from mcd_rt import lean
+
+with lean.package_unrun("dbus_next"):  # which imports its connections, proxies, services and an XML parser
+    import dbus_next.errors  # noqa: F401 - first: the others import each other in a circle
+    from dbus_next._private.constants import HeaderField as _Field
+    from dbus_next._private.unmarshaller import Unmarshaller as _Unmarshaller
+    from dbus_next.constants import MessageFlag as _Flag
+    from dbus_next.constants import MessageType as _Type
+    from dbus_next.message import Message as _Message
+    from dbus_next.signature import SignatureTree as _SignatureTree
+    from dbus_next.signature import Variant as _Variant
 
 MAX_MESSAGE = 128 * 1024 * 1024
 """Bytes; the D-Bus specification's limit, "Message Format"."""

@@ -14,8 +14,17 @@ import re
 from dataclasses import dataclass
 
 from mcd_rt.desired.jsontext import feed_json, read_json
-from mcd_rt.desired.tree import KeyPath, Tree, TreeBuilder, describe, expect_mapping, invalid_at, place_of, spell
-from mcd_rt.desired.yamltext import BOOLEANS, feed_yaml
+from mcd_rt.desired.tree import (
+    BOOLEANS,
+    KeyPath,
+    Tree,
+    TreeBuilder,
+    describe,
+    expect_mapping,
+    invalid_at,
+    place_of,
+    spell,
+)
 from mcd_rt.errors import ConfigInvalid
 
 MAX_JSON_BYTES = 64 << 20
@@ -89,7 +98,7 @@ class Document:
     def place(self, path: KeyPath) -> tuple[int, int]:
         """Line and column of the value at ``path``, or of the nearest thing around it."""
         builder = TreeBuilder(self.text, self.source, wanted=path)
-        (feed_json if self.is_json else feed_yaml)(builder)
+        (feed_json if self.is_json else _feed_yaml)(builder)
         return place_of(self.text, builder.found)
 
 
@@ -112,8 +121,14 @@ def parse_document(text: bytes, source: str) -> Document:
     if len(text) > MAX_YAML_BYTES:
         raise invalid_at(source, f"is larger than {MAX_YAML_BYTES >> 20} MiB of YAML", "write it as JSON")
     builder = TreeBuilder(decoded, source)
-    feed_yaml(builder)
+    _feed_yaml(builder)
     return Document(source, decoded, is_json=False, root=expect_mapping(builder.root, decoded, source))
+
+
+def _feed_yaml(builder: TreeBuilder) -> None:
+    from mcd_rt.desired.yamltext import feed_yaml  # noqa: PLC0415 - what the MCO writes is JSON: a megabyte less
+
+    feed_yaml(builder)
 
 
 def _decode(text: bytes, source: str) -> str:

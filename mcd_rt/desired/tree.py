@@ -12,6 +12,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 MAX_DEPTH = 100
 MAX_REPEATED = 1 << 20  # characters and values that all aliases together repeat
 
+BOOLEANS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}  # YAML 1.1's
 CUT_OFF = "the file seems to be cut off: write it again, whole"
 
 

@@ -7,10 +7,8 @@ from functools import partial
 
 import yaml
 
-from mcd_rt.desired.tree import CUT_OFF, Tree, TreeBuilder, describe
+from mcd_rt.desired.tree import BOOLEANS, CUT_OFF, Tree, TreeBuilder, describe
 from mcd_rt.errors import ConfigInvalid
-
-BOOLEANS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 _LOADER: type[yaml.CSafeLoader] | type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NOT_IN_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -1,0 +1,40 @@
+"""Starting without what an agent never uses: on a node that is idle for weeks, every module stays in memory."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
+
+
+def import_asyncio_without_tls() -> None:
+    """Have asyncio loaded without the ssl module, a megabyte of it; whoever imports that later gets it.
+
+    asyncio takes it for missing, as on a Python built without OpenSSL: its streams and servers do all but TLS, and
+    TLS is spoken by skopeo alone. Source: the language reference, "The module cache" (``None`` in ``sys.modules``).
+    """
+    if "ssl" in sys.modules or "asyncio" in sys.modules:
+        return
+    sys.modules["ssl"] = None  # type: ignore[assignment]  # the reference knows of None, typeshed does not
+    try:
+        import_module("asyncio")
+    finally:
+        del sys.modules["ssl"]
+
+
+@contextmanager
+def package_unrun(name: str) -> Iterator[None]:
+    """While the body imports modules of a package, its ``__init__`` is not run.
+
+    Whoever imports the package itself afterwards gets it whole. Source: the language reference, "Packages": modules are
+    found by the path of their package, whatever else is in it.
+    """
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None:  # it is loaded as it is; or not there, as the body will say
+        yield
+        return
+    sys.modules[name] = module_from_spec(spec)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
