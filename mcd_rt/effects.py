@@ -78,6 +78,9 @@ class Effects(Protocol):
         Linux before 5.8 does not say here that writing back failed (``syncfs(2)``).
         """
 
+    def keep_to_cpus(self, cpus: frozenset[int]) -> None:
+        """Let this thread, and what it starts from now on, run on these CPUs alone."""
+
 
 class HostEffects:
     """``Effects`` on the real host."""
@@ -160,6 +163,10 @@ class HostEffects:
                 raise OSError(number, os.strerror(number), str(path))
         finally:
             os.close(descriptor)
+
+    def keep_to_cpus(self, cpus: frozenset[int]) -> None:
+        """See ``Effects``."""
+        os.sched_setaffinity(0, cpus)
 
 
 def write_durably(effects: Effects, path: Path, data: bytes, mode: int = 0o644) -> None:

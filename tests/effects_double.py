@@ -132,6 +132,10 @@ class EffectsDouble:
         self._strike("sync_filesystem", path)
         self._real.sync_filesystem(path)
 
+    def keep_to_cpus(self, cpus: frozenset[int]) -> None:
+        self._strike("keep_to_cpus", " ".join(map(str, sorted(cpus))))
+        self._real.keep_to_cpus(cpus)
+
     def _strike(self, kind: str, subject: os.PathLike[str] | str) -> None:
         self._on_attempt(Effect(kind, str(subject)))
         self.attempted.append(Effect(kind, str(subject)))

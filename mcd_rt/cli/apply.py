@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import signal
 
+from mcd_rt.act.placement import leave_isolated_cpus
 from mcd_rt.agent import run_pass
 from mcd_rt.cli.context import make_context, start_logging
 from mcd_rt.control import Verb, ask_agent
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     context = make_context(may_reboot=not arguments.no_reboot)
     try:
         with only_agent(context.effects, context.paths):
+            leave_isolated_cpus(context.effects, context.paths)
             return asyncio.run(_apply(context))
     except AgentError as error:
         if error.failure.code is not Code.AGENT_RUNNING:
@@ -68,6 +70,7 @@ async def _first_boot() -> int:
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     context = make_context()
     with only_agent(context.effects, context.paths):
+        leave_isolated_cpus(context.effects, context.paths)
         return 0 if await run_firstboot(context) else 1
 
 

@@ -5,6 +5,7 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from mcd_rt.act.placement import leave_isolated_cpus
 from mcd_rt.cli.context import make_context, start_logging
 from mcd_rt.service import Service
 
@@ -37,6 +38,8 @@ async def _serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, serving.cancel)
-    service = Service(make_context())
+    context = make_context()
+    leave_isolated_cpus(context.effects, context.paths)
+    service = Service(context)
     loop.add_signal_handler(signal.SIGHUP, service.reload)
     await service.run()

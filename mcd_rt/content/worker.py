@@ -22,6 +22,7 @@ from mcd_rt.content.frames import (
     OsRequest,
     RepositoryRequest,
 )
+from mcd_rt.content.quiet import keep_quiet
 from mcd_rt.errors import AgentError, Code, Failure
 
 # Objects between two looks for garbage: by default every import has some, a tenth of the time a start takes.
@@ -37,6 +38,7 @@ def serve_standard_input() -> int:
     connection = socket.socket(fileno=os.dup(0))
     os.dup2(2, 1)
     with connection:
+        keep_quiet(connection)
         status = serve(connection)
     gc.freeze()  # the end would look through everything once more
     return status

@@ -30,7 +30,7 @@ def read_host(paths: HostPaths) -> Host:
         realtime=_is_realtime(paths),
         ostree=paths.below("/run/ostree-booted").exists(),
         fips=_is_fips(paths),
-        kernel_arguments=_kernel_arguments(paths),
+        kernel_arguments=read_running_arguments(paths),
         layering_locked=_layering_locked(paths),
     )
 
@@ -50,7 +50,8 @@ def _is_fips(paths: HostPaths) -> bool:
     return flag.exists() and _read(flag) == "1"
 
 
-def _kernel_arguments(paths: HostPaths) -> tuple[str, ...]:
+def read_running_arguments(paths: HostPaths) -> tuple[str, ...]:
+    """The arguments of the running kernel; raises ``AgentError`` (``host-unreadable``)."""
     text = _read(paths.below("/proc/cmdline"))
     try:
         return split_arguments(text)
