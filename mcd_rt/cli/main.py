@@ -1,13 +1,19 @@
 """``mcd-rt``: the verbs, and how a failure is told."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from mcd_rt import __version__
 from mcd_rt.errors import AgentError, Failure
 from mcd_rt.lean import import_asyncio_without_tls
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 _VERBS = (
     "run",
@@ -56,26 +62,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _parsed(words)
 
 
-def _parsed(words: list[str]) -> int:
-    import argparse  # noqa: PLC0415 - see main
+def make_parser(verb: str | None = None) -> ArgumentParser:
+    """The whole command line, or as much of it as `verb` needs; manual and completion are made from the whole."""
+    from argparse import ArgumentParser, RawDescriptionHelpFormatter  # noqa: PLC0415 - see main
 
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="mcd-rt",
         description="Makes an image-based node run the kernel its MachineConfig asks for, and keeps it so.",
         epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"mcd-rt {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in [words[0]] if words and words[0] in _VERBS else _VERBS:
-        module = f"mcd_rt.cli.{verb.replace('-', '_')}"
+    for name in [verb] if verb in _VERBS else _VERBS:
+        module = f"mcd_rt.cli.{name.replace('-', '_')}"
         if find_spec(module) is not None:  # the verbs of the simulator are a package of their own on hosts
             import_module(module).add_parser(verbs)
+    return parser
+
+
+def _parsed(words: list[str]) -> int:
+    parser = make_parser(words[0] if words else None)
     try:
         parsed = parser.parse_args(words)
     except SystemExit as stop:
         return 64 if stop.code == 2 else 0
-    action: Callable[[argparse.Namespace], int] = parsed.run
+    action: Callable[[Namespace], int] = parsed.run
     return _ended(lambda: action(parsed))
 
 

@@ -76,7 +76,8 @@ def _install_packages(site: Path, top: Path, cache: Path) -> None:
     _run([*pip, "wheel", "--no-deps", "--wheel-dir", str(ours), str(top)])
     [wheel] = ours.glob("*.whl")
     _run([*install, str(wheel)])
-    shutil.rmtree(site / "bin", ignore_errors=True)
+    for folder in ("bin", "share"):  # the manual and completions go to their own places, by hostfiles.py
+        shutil.rmtree(site / folder, ignore_errors=True)
     for unused in [*site.glob("zstandard/_cffi*"), *site.rglob("*.pyi"), *site.rglob("direct_url.json")]:
         unused.unlink()
     _tell_of_no_tls(site / "prometheus_client/exposition.py")

@@ -57,7 +57,13 @@ def shape_of(line):
     return re.sub(r"\d+\.\d s|/\S+|[0-9a-f]{12,}|\s+", " ", line).strip()
 
 
-AFTERWARDS = ("tox -e stories", "tox -e reliability -- --quick", "tox -e package", "tox -e system")
+AFTERWARDS = (
+    "tox -e docs -- --check",
+    "tox -e stories",
+    "tox -e reliability -- --quick",
+    "tox -e package",
+    "tox -e system",
+)
 
 
 def test_ci_runs_exactly_the_readmes_test_command(fresh_copy):
