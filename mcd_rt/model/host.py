@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mcd_rt.model.kernel import KernelType
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -24,6 +26,13 @@ class Host:
     fips: bool = False
     kernel_arguments: tuple[str, ...] = ()
     layering_locked: str = ""
+
+    @property
+    def kernel_type(self) -> KernelType:
+        """The type of the running kernel; the one with pages of 64 KiB says so in its release (EL9: ``…+64k``)."""
+        if self.realtime:
+            return KernelType.REALTIME
+        return KernelType.PAGES_64K if self.kernel_release.endswith("+64k") else KernelType.DEFAULT
 
     @property
     def supported(self) -> bool:

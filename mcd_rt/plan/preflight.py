@@ -76,7 +76,7 @@ def fit_boot(boot: BootRoom, needed: int, deployments: Deployments) -> Fit:
     """Whether so many bytes more fit into /boot."""
     if needed <= boot.available:
         return Fit.NOW
-    return Fit.AFTER_PRUNE if needed <= boot.available + _prunable(boot, deployments) else Fit.NEVER
+    return Fit.AFTER_PRUNE if needed <= boot.available + prunable(boot, deployments) else Fit.NEVER
 
 
 def refuse_boot(boot: BootRoom, needed: int, deployments: Deployments) -> Failure:
@@ -84,7 +84,7 @@ def refuse_boot(boot: BootRoom, needed: int, deployments: Deployments) -> Failur
     said = (
         f"/boot has {_size(boot.available)} free, and kernel and initramfs of the new deployment need {_size(needed)}"
     )
-    gain = _prunable(boot, deployments)
+    gain = prunable(boot, deployments)
     if needed <= boot.available + gain:
         return Failure(Code.BOOT_SPACE, f"{said}; this ostree does not drop the rollback by itself", _CLEAN_UP)
     dropped = f", of which dropping the rollback gives {_size(gain)}" if gain else ""
@@ -92,8 +92,8 @@ def refuse_boot(boot: BootRoom, needed: int, deployments: Deployments) -> Failur
     return Failure(Code.BOOT_SPACE, f"{said}{dropped}", hint)
 
 
-def _prunable(boot: BootRoom, deployments: Deployments) -> int:
-    """What ostree can drop before it writes: pairs that only the rollback has, or nobody.
+def prunable(boot: BootRoom, deployments: Deployments) -> int:
+    """Bytes that ostree can drop before it writes: pairs that only the rollback has, or nobody.
 
     It keeps the booted deployment, pinned ones and those of other stateroots, and drops nothing where /boot is on
     the file system of its repository (``auto_early_prune_old_deployments``).

@@ -148,6 +148,9 @@ ATTEMPT_STARTED = _gauge(
 )
 TARGET_TRIES = _gauge("target_tries", "Reboots into the target that has not come up most often; 0: none.")
 TARGET_TRIES_LEFT = _gauge("target_tries_left", "Reboots into it before it is held.")
+STAGED_AT = _gauge(
+    "staged_timestamp_seconds", "When the next boot's deployment was staged, by whomever; 0: nothing is staged."
+)
 REBOOTS = _counter("reboots", "Reboots this agent asked for; see mcd_rt_reboots_last_day, which outlives them.")
 REBOOTS_LAST_DAY = _gauge("reboots_last_day", "Reboots of ours in the last 24 hours, of earlier boots too.")
 REBOOT_BUDGET_LEFT = _gauge("reboot_budget_left", "Reboots of ours that are still allowed within these 24 hours.")
@@ -157,6 +160,10 @@ LAST_SWITCH = _gauge("last_switch_duration_seconds", "How long that change took 
 
 BOOT_AVAILABLE = _gauge("boot_available_bytes", "Room in /boot; NaN: cannot be seen.")
 BOOT_SIZE = _gauge("boot_size_bytes", "Size of the file system of /boot; NaN: cannot be seen.")
+BOOT_KERNEL = _gauge(
+    "boot_kernel_bytes", "What the largest kernel in /boot takes, with its initramfs; NaN: cannot be seen."
+)
+BOOT_PRUNABLE = _gauge("boot_prunable_bytes", "What dropping the rollback would free in /boot; NaN: cannot be seen.")
 
 FAMILIES = (
     BUILD_INFO,
@@ -189,6 +196,7 @@ FAMILIES = (
     ATTEMPT_STARTED,
     TARGET_TRIES,
     TARGET_TRIES_LEFT,
+    STAGED_AT,
     REBOOTS,
     REBOOTS_LAST_DAY,
     REBOOT_BUDGET_LEFT,
@@ -197,5 +205,7 @@ FAMILIES = (
     LAST_SWITCH,
     BOOT_AVAILABLE,
     BOOT_SIZE,
+    BOOT_KERNEL,
+    BOOT_PRUNABLE,
 )
 """All of them, in the order of the page in the docs."""

@@ -28,7 +28,7 @@ from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, Verdict
 from mcd_rt.report import families as f
 from mcd_rt.report.families import Family, Kind, Series
 from mcd_rt.report.labels import FetchWay, Lookup, PassEnd, Result, TransactionEnd, TransactionMethod, Verification
-from mcd_rt.report.space import size_of_tree, space_of
+from mcd_rt.report.space import changed_at, kernels_in_boot, size_of_tree, space_of
 from mcd_rt.report.status import Status
 
 
@@ -68,6 +68,7 @@ class Metrics:
             family.name: {series: Distribution(family.bounds) for series in family.series} for family in histograms
         }
         self._record = Record()
+        self._deployments = Deployments(())
         self._reboot = RebootSettings()
         self._codes: tuple[frozenset[Code], frozenset[Code]] = (frozenset(), frozenset())
         self.on_change: Callable[[], None] | None = None
@@ -91,13 +92,16 @@ class Metrics:
         """Bring up to date what depends on the clock and the disk."""
         now = self._effects.now()
         recent = sum(now - at < DAY for at in self._record.reboots)
-        boot = space_of(self._paths.below("/boot"))
+        boot, kernels = space_of(self._paths.below("/boot")), kernels_in_boot(self._paths, self._deployments)
         for family, value in (
             (f.REBOOTS_LAST_DAY, recent),
             (f.REBOOT_BUDGET_LEFT, max(0, self._reboot.per_day - recent)),
             (f.CACHE_SIZE, size_of_tree(self._paths.cache)),
             (f.BOOT_AVAILABLE, boot.available),
             (f.BOOT_SIZE, boot.size),
+            (f.BOOT_KERNEL, kernels.largest),
+            (f.BOOT_PRUNABLE, kernels.prunable),
+            (f.STAGED_AT, changed_at(self._paths.below("/run/ostree/staged-deployment"))),
         ):
             self._numbers[family.name][()] = float(value)
 
@@ -130,6 +134,7 @@ class Metrics:
 
     def show_deployments(self, deployments: Deployments) -> None:
         """Say of which kernel type the booted and the staged deployment are."""
+        self._deployments = deployments
         for family, deployment in ((f.BOOTED, deployments.booted), (f.STAGED, deployments.staged)):
             self._choose(family, "" if deployment is None else _kernel_type(deployment))
 

@@ -12,7 +12,6 @@ from mcd_rt.model.content import Content
 from mcd_rt.model.deployment import Deployments
 from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
-from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Record
 from mcd_rt.model.state import State
 from mcd_rt.report.metrics import Metrics
@@ -64,8 +63,8 @@ class Reporter:
     def show_host(self, host: Host) -> None:
         """Say what runs."""
         self.metrics.show_host(host)
-        running = KernelType.REALTIME if host.realtime else KernelType.DEFAULT
-        status = replace(self.status, boot_id=host.boot_id, kernel_release=host.kernel_release, running=running.value)
+        running = host.kernel_type.value
+        status = replace(self.status, boot_id=host.boot_id, kernel_release=host.kernel_release, running=running)
         self._publish(status)
 
     def show_desired(self, desired: Desired) -> None:

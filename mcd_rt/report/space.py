@@ -1,10 +1,15 @@
-"""How much room there is, read when it is asked for."""
+"""How much room there is, and since when something is staged, read when it is asked for."""
 
 import math
 import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.deployment import Deployments
+from mcd_rt.observed.room import read_room
+from mcd_rt.plan.preflight import prunable
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +20,14 @@ class Space:
     size: float
 
 
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """Bytes in /boot: of the largest kernel with its initramfs, and of those that may go; ``nan``: cannot be seen."""
+
+    largest: float
+    prunable: float
+
+
 def space_of(path: Path) -> Space:
     """The file system a path is on."""
     try:
@@ -22,6 +35,23 @@ def space_of(path: Path) -> Space:
     except OSError:  # not there, or not for us: nothing is known, which is not 0
         return Space(math.nan, math.nan)
     return Space(float(found.f_bavail * found.f_frsize), float(found.f_blocks * found.f_frsize))
+
+
+def kernels_in_boot(paths: HostPaths, deployments: Deployments) -> Kernels:
+    """What the kernels in /boot take, the deployments being these."""
+    boot = read_room(paths).boot
+    if boot is None:
+        return Kernels(math.nan, math.nan)
+    largest = max((directory.size for directory in boot.directories), default=0)
+    return Kernels(float(largest), float(prunable(boot, deployments)))
+
+
+def changed_at(path: Path) -> float:
+    """When a file was last written, in seconds since the epoch; 0 where there is none, or it is not for us."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def size_of_tree(path: Path) -> int:

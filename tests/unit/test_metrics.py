@@ -1,9 +1,11 @@
 """Metrics: by Prometheus's conventions, every series from the start, and what they say is what was said."""
 
 import math
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -344,6 +346,50 @@ def test_a_value_on_a_bound_is_below_it():
         distribution.observe(at)
     assert distribution.cumulative() == (1, 3, 4)
     assert distribution.total == 13.0
+
+
+def put_kernel(root, name, size):
+    place = root / "boot/ostree" / name
+    place.mkdir(parents=True)
+    (place / "vmlinuz-5.14.0").write_bytes(bytes(size))
+
+
+def test_room_in_boot_beside_what_a_kernel_takes_and_a_rollback_would_give(metrics, tmp_path):
+    put_kernel(tmp_path, "rhcos-1111", 8192)
+    put_kernel(tmp_path, "rhcos-2222", 40960)
+    assert value(metrics, "boot_prunable_bytes") == 0  # nothing is known to be there, so that nothing may go
+    metrics.show_deployments(Deployments((make_deployment(booted=True),)))
+    assert value(metrics, "boot_kernel_bytes") == 40960 + 4096
+    assert value(metrics, "boot_prunable_bytes") == 8192 + 40960 + 2 * 4096  # that no deployment boots from
+
+
+def test_what_cannot_be_seen_in_boot_is_not_0(metrics):
+    for name in ("boot_kernel_bytes", "boot_prunable_bytes"):
+        assert math.isnan(value(metrics, name))
+
+
+def test_since_when_something_is_staged(metrics, tmp_path):
+    assert value(metrics, "staged_timestamp_seconds") == 0
+    staged = tmp_path / "run/ostree/staged-deployment"
+    staged.parent.mkdir(parents=True)
+    staged.touch()
+    os.utime(staged, (1.0, 5_000.0))
+    assert value(metrics, "staged_timestamp_seconds") == 5_000
+    staged.unlink()
+    assert value(metrics, "staged_timestamp_seconds") == 0
+
+
+@pytest.mark.parametrize(
+    ("release", "realtime", "expected"),
+    [
+        ("5.14.0-427.el9.x86_64", False, KernelType.DEFAULT),
+        ("5.14.0-427.el9.x86_64+rt", True, KernelType.REALTIME),
+        ("4.18.0-553.rt7.342.el8.x86_64", True, KernelType.REALTIME),
+        ("5.14.0-427.el9.aarch64+64k", False, KernelType.PAGES_64K),
+    ],
+)
+def test_the_type_of_the_running_kernel(release, realtime, expected):
+    assert replace(HOST, kernel_release=release, realtime=realtime).kernel_type is expected
 
 
 # Whoever wants to know
