@@ -43,7 +43,8 @@ def kernels_in_boot(paths: HostPaths, deployments: Deployments) -> Kernels:
     if boot is None:
         return Kernels(math.nan, math.nan)
     largest = max((directory.size for directory in boot.directories), default=0)
-    return Kernels(float(largest), float(prunable(boot, deployments)))
+    known = deployments.booted is not None
+    return Kernels(float(largest), float(prunable(boot, deployments)) if known else math.nan)
 
 
 def changed_at(path: Path) -> float:
