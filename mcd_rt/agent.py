@@ -28,7 +28,7 @@ from mcd_rt.model.plan import (
     Steady,
     Waiting,
 )
-from mcd_rt.model.record import Attempt, Record, Verified
+from mcd_rt.model.record import Attempt, Record, Switch, Verified
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context, Observation, ask_deployments, observe
 from mcd_rt.observed.host import read_host
@@ -42,6 +42,9 @@ from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, arguments_
 from mcd_rt.record import load_record, set_record_aside
 from mcd_rt.steps import discard, is_rebooting, reboot, remember, stage
 from mcd_rt.supply import digests_in_use, provide
+
+SWITCHES_KEPT = 5
+"""As many as fit into one screen with everything else."""
 
 Supply = Callable[[Context, Situation, Needs], Awaitable[Situation | None]]
 """How a plan gets what it asks for: ``supply.provide``, or ``supply.recall`` where nothing may be fetched."""
@@ -78,17 +81,25 @@ async def verify_boot(context: Context, observed: Observation, attempt: Attempt)
         case CameUp(target):
             tries = tuple(tries for tries in settled.tries if tries.target != target.identity)
             verified = Verified(target, attempt.started, context.effects.now())
-            remember(context, replace(settled, tries=tries, verified=verified, failure=None))
+            switches = _with_switch(context, observed, attempt, None)
+            remember(context, replace(settled, tries=tries, verified=verified, failure=None, switches=switches))
             return Progressed()
         case DidNotComeUp(reason):
             given_up = attempt.target.identity if is_fallback(reason) else ""
-            remember(context, replace(settled, failure=reason, given_up=given_up))
+            switches = _with_switch(context, observed, attempt, reason.code)
+            remember(context, replace(settled, failure=reason, given_up=given_up, switches=switches))
             return Retry(reason)
         case Overtaken():
             remember(context, settled)
             return Progressed()
         case _:
             assert_never(verdict)
+
+
+def _with_switch(context: Context, observed: Observation, attempt: Attempt, code: Code | None) -> tuple[Switch, ...]:
+    now, kernel = context.effects.now(), observed.host.kernel_release
+    switch = Switch(attempt.target.kernel_type, kernel, attempt.started, now, code)
+    return (*observed.record.switches, switch)[-SWITCHES_KEPT:]
 
 
 async def plan_step(context: Context, observed: Observation, supply: Supply) -> tuple[Plan, Situation]:
@@ -168,7 +179,12 @@ def _tidy(context: Context, situation: Situation) -> None:
 async def _tune(context: Context, host: Host) -> None:
     """The tuned profile that goes with the kernel that runs, whoever brought it."""
     profile = context.settings.tuning.tuned_profile
-    await tune(context.effects, context.paths, profile, context.tuning_seen, realtime=host.realtime)
+    seen = context.tuning_seen
+    before = seen.failure
+    await tune(context.effects, context.paths, profile, seen, realtime=host.realtime)
+    context.reporter.show_also("tuning", () if seen.failure is None else (seen.failure,))
+    if seen.failure is not None and seen.failure != before:
+        context.reporter.metrics.count_failure(seen.failure.code)
 
 
 def _forget_earlier_boot(context: Context, host: Host) -> None:

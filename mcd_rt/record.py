@@ -7,6 +7,7 @@ to see, and nothing is done until ``retry`` sets it aside, because the brake's m
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import TypeVar
 
 from mcd_rt.effects import Effects, write_durably
@@ -15,7 +16,7 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import OwnArguments, Target
-from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Tries, Verified
+from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Switch, Tries, Verified
 
 VERSION = 1
 
@@ -95,6 +96,7 @@ def _document(record: Record) -> dict[str, object]:
         "kernel_arguments": list(record.kernel_arguments),
         "given_up": record.given_up,
         "resolved": {resolved.reference: resolved.digest for resolved in record.resolved},
+        "switches": [asdict(switch) for switch in record.switches],
     }
 
 
@@ -124,12 +126,26 @@ def _record(document: Json) -> Record:
         kernel_arguments=_strings(document, "kernel_arguments"),
         given_up=_get(document, "given_up", ""),
         resolved=tuple(Resolved(reference, _get(resolved, reference, "")) for reference in resolved),
+        switches=tuple(map(_switch, _get(document, "switches", list[object]()))) if "switches" in document else (),
     )
 
 
 def _verified(document: Json) -> Verified:
     target = _target(_get(document, "target", dict[str, object]()))
     return Verified(target, _number(document["started"]), _number(document["at"]))
+
+
+def _switch(value: object) -> Switch:
+    if not isinstance(value, dict):
+        raise TypeError("a switch must be an object")
+    code = value["code"]
+    return Switch(
+        kernel_type=KernelType(_get(value, "kernel_type", "")),
+        kernel_release=_get(value, "kernel_release", ""),
+        started=_number(value["started"]),
+        ended=_number(value["ended"]),
+        code=None if code is None else Code(code),
+    )
 
 
 def _failure(document: Json) -> Failure:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -64,6 +65,7 @@ class Service:
             self._watch = Watch(_watched_files(context), self._notice)
             try:
                 async with self._served() as exposition:
+                    exposition.tell(partial(context.reporter.show_also, "metrics"))
                     notify("READY=1")
                     try:
                         while True:

@@ -20,10 +20,14 @@ _CONNECT_TIMEOUT = 15.0
 
 @dataclass(slots=True)
 class TuningSeen:
-    """What this process has said already, and the profiles (empty: the way back) it does not try again."""
+    """What this process has said already, and the profiles (empty: the way back) it does not try again.
+
+    ``failure`` is why tuned has not the profile it should have, as far as that is known.
+    """
 
     said: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
+    failure: Failure | None = None
 
 
 async def tune(effects: Effects, paths: HostPaths, profile: str, seen: TuningSeen, *, realtime: bool) -> None:
@@ -39,7 +43,10 @@ async def tune(effects: Effects, paths: HostPaths, profile: str, seen: TuningSee
     try:
         await _tune(effects, paths, wanted, seen)
     except AgentError as error:
+        seen.failure = error.failure
         _say_once(seen, error.failure)
+    else:
+        seen.failure = None
 
 
 async def _tune(effects: Effects, paths: HostPaths, wanted: str, seen: TuningSeen) -> None:

@@ -4,13 +4,15 @@ import json
 import os
 import sys
 from dataclasses import asdict
-from datetime import datetime
 from typing import NoReturn
 
 from mcd_rt.control import follow_agent
+from mcd_rt.effects import HostEffects
 from mcd_rt.errors import AgentError
 from mcd_rt.hostpaths import HostPaths
-from mcd_rt.report.status import Status, decode_status
+from mcd_rt.report.health import health_of
+from mcd_rt.report.status import VERSION, Status, decode_status
+from mcd_rt.report.words import bar, moment
 
 _BACK = "\r\x1b[K"
 """To the beginning of the line, and clear it."""
@@ -22,16 +24,18 @@ async def follow_status(paths: HostPaths, *, as_json: bool) -> NoReturn:
     try:
         async for document in follow_agent(paths.control):
             status = decode_status(document, str(paths.control))
-            _print(status_json(status, running=True) + "\n" if as_json else lines.add(status))
+            now = HostEffects().now()
+            _print(status_json(status, now, running=True) + "\n" if as_json else lines.add(status))
     except AgentError:
         _print(lines.end())
         raise
     raise AssertionError("only a failure ends it")
 
 
-def status_json(status: Status, *, running: bool) -> str:
-    """One JSON object on one line."""
-    return json.dumps({**asdict(status), "agent_running": running})
+def status_json(status: Status, now: float, *, running: bool) -> str:
+    """One JSON object on one line, as ``status.schema.json`` says."""
+    judged = {"health": health_of(status, now, running=running), "agent_running": running}
+    return json.dumps({"version": VERSION, **asdict(status), **judged})
 
 
 class FollowedLines:
@@ -73,8 +77,8 @@ def _lines(status: Status) -> list[str]:
 
 
 def _step(status: Status) -> str:
-    percent = f" {status.percent} %" if status.percent >= 0 else ""
-    return f"{'':<19}  {'':<11} {_on_one_line(status.progress)}{percent}"
+    """The bar first: what is cut off at the edge of a terminal are the words."""
+    return f"{'':<19}  {'':<11} {' '.join(filter(None, (bar(status.percent), _on_one_line(status.progress))))}"
 
 
 def _on_one_line(text: str) -> str:
@@ -82,7 +86,7 @@ def _on_one_line(text: str) -> str:
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return moment(seconds)[:19]
 
 
 def _print(text: str) -> None:

@@ -39,6 +39,7 @@ def merge_configs(rendered: MachineConfig | None, added: Iterable[MachineConfig]
         fips=any(said) if (said := [config.fips for config in ordered if config.fips is not None]) else None,
         extensions_image=next((config.extensions_image for config in reversed(ordered) if config.extensions_image), ""),
         added_arguments=tuple(argument for config in by_rank for argument in config.kernel_arguments),
+        source=chosen.source,
     )
 
 

@@ -1,6 +1,6 @@
 """What the node config asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcd_rt.model.kernel import KernelType
 
@@ -32,7 +32,8 @@ class Desired:
     ``name`` is that of the config which decides the kernel type; ``os_image`` is ``osImageURL`` as written,
     empty where no config has one, ``extensions_image`` the image that has the kernel packages where the OS image has
     not (``baseOSExtensionsContainerImage``). ``added_arguments`` are the ones of ``kernel_arguments`` that no rendered
-    config asks for. ``fips`` is ``None`` where no config says anything of it.
+    config asks for. ``fips`` is ``None`` where no config says anything of it. ``source`` is the file of that config,
+    which is no part of what is asked for.
     """
 
     name: str
@@ -42,3 +43,4 @@ class Desired:
     fips: bool | None
     extensions_image: str = ""
     added_arguments: tuple[str, ...] = ()
+    source: str = field(default="", compare=False)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
-from mcd_rt.errors import Failure
+from mcd_rt.errors import Code, Failure
+from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import OwnArguments, Target
 
 
@@ -51,6 +52,17 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """A change that went through a boot, up to its verification; ``code`` is why it did not come up."""
+
+    kernel_type: KernelType
+    kernel_release: str
+    started: float
+    ended: float
+    code: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """What an image named by tag meant when it was first asked: its ``digest``."""
 
@@ -65,7 +77,8 @@ class Record:
     ``reboots`` are the times reboots of ours were asked for, oldest first. ``failure`` is why the last
     boot did not bring the target up; it stays until a target comes up or a person says ``retry``.
     ``kernel_arguments`` are those of the running kernel that we put there. ``given_up`` is the identity of a target
-    that was there to be booted and that somebody, or the boot loader, turned away from.
+    that was there to be booted and that somebody, or the boot loader, turned away from. ``switches`` are the last
+    few, oldest first.
     """
 
     attempt: Attempt | None = None
@@ -77,3 +90,4 @@ class Record:
     kernel_arguments: tuple[str, ...] = ()
     given_up: str = ""
     resolved: tuple[Resolved, ...] = ()
+    switches: tuple[Switch, ...] = ()

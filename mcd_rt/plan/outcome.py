@@ -114,6 +114,11 @@ def outcome_of_failure(failure: Failure) -> Settled | Retry:
     return Settled(State.BLOCKED, failure.message, failure)
 
 
+def is_mended_elsewhere(code: Code) -> bool:
+    """Whether a failure that is tried again passes only once somebody has mended something."""
+    return code in _MENDED_ELSEWHERE
+
+
 def state_of(outcome: Settled | Retry | GoingDown) -> State:
     """The state that follows from an outcome that is waited in."""
     match outcome:

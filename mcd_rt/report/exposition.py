@@ -5,7 +5,7 @@ read again (SIGHUP), never by a timer.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -55,6 +55,7 @@ class Exposition:
         self._textfile: TextFile | None = None
         self._refused: Failure | None = None
         self._told: frozenset[Code] = frozenset()
+        self._on_failures: Callable[[tuple[Failure, ...]], None] = lambda _failures: None
 
     @property
     def address(self) -> str:
@@ -66,6 +67,11 @@ class Exposition:
         """What does not work now."""
         unwritten = None if self._textfile is None else self._textfile.failure
         return tuple(failure for failure in (self._refused, unwritten) if failure is not None)
+
+    def tell(self, on_failures: Callable[[tuple[Failure, ...]], None]) -> None:
+        """Tell somebody what does not work, now and from now on."""
+        self._on_failures = on_failures
+        on_failures(self.failures)
 
     async def follow(self, settings: Settings) -> None:
         """Serve as these settings say from now on; what stays the same is not interrupted."""
@@ -120,6 +126,7 @@ class Exposition:
             self._metrics.count_failure(code)
         self._told = codes
         self._metrics.show_exposition(codes)
+        self._on_failures(self.failures)
 
     def _render(self) -> bytes:
         from mcd_rt.report.collector import render_text  # noqa: PLC0415 - megabytes, only for whoever has the file on

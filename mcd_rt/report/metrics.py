@@ -29,7 +29,7 @@ from mcd_rt.report import families as f
 from mcd_rt.report.families import Family, Kind, Series
 from mcd_rt.report.labels import FetchWay, Lookup, PassEnd, Result, TransactionEnd, TransactionMethod, Verification
 from mcd_rt.report.space import changed_at, kernels_in_boot, size_of_tree, space_of
-from mcd_rt.report.status import Status
+from mcd_rt.report.status import Status, codes_of
 
 
 class Distribution:
@@ -125,8 +125,7 @@ class Metrics:
         self._choose(f.RUNNING, status.running)
         self._set(f.VERIFIED, status.verified_at or 0.0)
         self._set(f.LAST_SWITCH, status.switch_seconds or 0.0)
-        failures = (status.failure, status.last_failure)
-        self._show_codes(frozenset(failure.code for failure in failures if failure is not None), self._codes[1])
+        self._show_codes(frozenset(codes_of(status)), self._codes[1])
 
     def show_exposition(self, codes: Collection[Code]) -> None:
         """Say what is wrong with the ways out of these numbers themselves."""
@@ -136,7 +135,7 @@ class Metrics:
         """Say of which kernel type the booted and the staged deployment are."""
         self._deployments = deployments
         for family, deployment in ((f.BOOTED, deployments.booted), (f.STAGED, deployments.staged)):
-            self._choose(family, "" if deployment is None else _kernel_type(deployment))
+            self._choose(family, "" if deployment is None else kernel_type_of(deployment))
 
     def show_record(self, record: Record) -> None:
         """Say what is remembered: the change under way, and what the brake has counted."""
@@ -235,7 +234,7 @@ class Metrics:
         self._changed()
 
 
-def _kernel_type(deployment: Deployment) -> KernelType:
+def kernel_type_of(deployment: Deployment) -> KernelType:
     """By what is layered on it: what its base has inside nothing tells."""
     names = [*(package.name for package in kernel_packages(deployment)), *kernel_requests(deployment)]
     for flavor in FLAVORS:

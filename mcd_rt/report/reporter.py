@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mcd_rt.effects import Effects
-from mcd_rt.errors import AgentError, Failure
+from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Content
 from mcd_rt.model.deployment import Deployments
@@ -14,11 +14,14 @@ from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
 from mcd_rt.model.record import Record
 from mcd_rt.model.state import State
-from mcd_rt.report.metrics import Metrics
+from mcd_rt.report.metrics import Metrics, kernel_type_of
 from mcd_rt.report.notify import notify
-from mcd_rt.report.status import Status, write_status
+from mcd_rt.report.status import PastFailure, Status, write_status
 
 LOG = logging.getLogger("mcd_rt")
+
+_WELL = (State.STEADY, State.STAGED, State.OBSERVING, State.IGNORED, State.UNSUPPORTED)
+"""Where it comes to rest, if there is nothing to complain of."""
 
 
 class Reporter:
@@ -31,6 +34,8 @@ class Reporter:
         self._effects = effects
         self._paths = paths
         self.on_publish: Callable[[], None] | None = None
+        self._ailing: tuple[Code, float] | None = None
+        self._also: dict[str, tuple[Failure, ...]] = {}
         self.status = Status(State.STARTING, effects.now(), "", os.getpid())
 
     def enter(
@@ -38,7 +43,9 @@ class Reporter:
     ) -> None:
         """Say that a state was reached, and why."""
         changed = (state, summary, failure) != (self.status.state, self.status.summary, self.status.failure)
-        since = self.status.since if state is self.status.state else self._effects.now()
+        now = self._effects.now()
+        since = self.status.since if state is self.status.state else now
+        self._note(state, failure, now)
         self._publish(
             replace(
                 self.status,
@@ -46,6 +53,8 @@ class Reporter:
                 since=since,
                 summary=summary,
                 failure=failure,
+                failure_since=self._ailing[1] if failure is not None and self._ailing is not None else None,
+                last_error=self._latest(failure, now),
                 next_attempt=next_attempt,
                 progress="",
                 percent=-1,
@@ -69,14 +78,29 @@ class Reporter:
 
     def show_desired(self, desired: Desired) -> None:
         """Say what is asked for."""
-        status = replace(self.status, config=desired.name, wanted=desired.kernel_type.value, image=desired.os_image)
-        self._publish(status)
+        self._publish(
+            replace(
+                self.status,
+                config=desired.name,
+                config_source=desired.source,
+                wanted=desired.kernel_type.value,
+                image=desired.os_image,
+            )
+        )
 
     def show_deployments(self, deployments: Deployments) -> None:
         """Say what is there."""
         self.metrics.show_deployments(deployments)
         booted, staged = deployments.booted, deployments.staged
-        self._publish(replace(self.status, booted=booted.id if booted else "", staged=staged.id if staged else ""))
+        self._publish(
+            replace(
+                self.status,
+                booted=booted.id if booted else "",
+                staged=staged.id if staged else "",
+                staged_as=kernel_type_of(staged).value if staged else "",
+                staged_locked=staged is not None and staged.locked,
+            )
+        )
 
     def show_trust(self, content: Content) -> None:
         """Say how an image was read, and who judged what is in it."""
@@ -93,8 +117,27 @@ class Reporter:
                 last_failure=record.failure,
                 verified_at=verified.at if verified else None,
                 switch_seconds=verified.at - verified.started if verified else None,
+                switches=record.switches,
             )
         )
+
+    def show_also(self, part: str, failures: tuple[Failure, ...]) -> None:
+        """Say what does not work in a part of the agent that its work does not depend on; nothing: it does."""
+        if self._also.get(part, ()) != failures:
+            self._also[part] = failures
+            self._publish(replace(self.status, also=tuple(failure for each in self._also.values() for failure in each)))
+
+    def _note(self, state: State, failure: Failure | None, now: float) -> None:
+        """Since when it ails: what is tried again and fails again in the same way has not been well in between."""
+        if failure is None and state in _WELL:
+            self._ailing = None
+        elif failure is not None and (self._ailing is None or self._ailing[0] is not failure.code):
+            self._ailing = (failure.code, now)
+
+    def _latest(self, failure: Failure | None, now: float) -> PastFailure | None:
+        if failure is None or (failure == self.status.failure and self.status.last_error is not None):
+            return self.status.last_error
+        return PastFailure(failure, now)
 
     def _publish(self, status: Status) -> None:
         unchanged = status == self.status and self._paths.status.exists()

@@ -1,21 +1,38 @@
 """The status file: what the agent last said, for ``mcd-rt status`` and whoever watches the node."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from mcd_rt.effects import Effects, write_durably
 from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.kernel import KernelType
+from mcd_rt.model.record import Switch
 from mcd_rt.model.state import State
 
 VERSION = 1
+"""Of the document (``status.schema.json``): keys may be added to it, but none may go or come to mean something else."""
+
 _HINT = "`systemctl status mcd-rt` tells why; `mcd-rt run` starts it in the foreground"
+
+
+@dataclass(frozen=True, slots=True)
+class PastFailure:
+    """A failure, and when it was met."""
+
+    failure: Failure
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """All that is said. Times are seconds since the epoch; empty and ``None`` mean not known.
 
+    ``failure`` is why the node is not where it should be, met first at ``failure_since`` and not overcome since;
+    ``last_failure`` why the last boot did not bring the target up; ``last_error`` the latest of all, perhaps overcome
+    long ago; ``also`` what does not work beside the kernel. ``config`` is the config that decides the kernel type, in
+    the file ``config_source``. ``staged_as`` is the kernel type of what is staged.
     ``progress`` is the text of the running step and ``percent`` how far it is, -1 where it does not say.
     ``trusted_by`` is who judged the signatures of the packages in use (``nobody`` is said loudly), ``read_by`` the
     way their image was read. ``verified_at`` is when the running kernel was last seen to be the wanted one after a
@@ -43,6 +60,19 @@ class Status:
     read_by: str = ""
     verified_at: float | None = None
     switch_seconds: float | None = None
+    config_source: str = ""
+    staged_as: str = ""
+    staged_locked: bool = False
+    failure_since: float | None = None
+    last_error: PastFailure | None = None
+    also: tuple[Failure, ...] = ()
+    switches: tuple[Switch, ...] = ()
+
+
+def codes_of(status: Status) -> tuple[Code, ...]:
+    """The codes of everything that is not as it should be, each once."""
+    failures = (status.failure, status.last_failure, *status.also)
+    return tuple(dict.fromkeys(failure.code for failure in failures if failure is not None))
 
 
 def write_status(effects: Effects, paths: HostPaths, status: Status) -> None:
@@ -85,12 +115,45 @@ def _status(document: object) -> Status:
         raise TypeError("it is not an object")
     if document.pop("version") != VERSION:
         raise ValueError("its version is not ours")
-    failures = {key: _failure(document.pop(key)) for key in ("failure", "last_failure")}
-    state = State(str(document.pop("state")))
-    return Status(state=state, **failures, **document)  # type: ignore[arg-type] # our own file, keys checked by the call
+    plain = {key: value for key, value in document.items() if key not in _READ_BY}
+    read = {key: read(document[key]) for key, read in _READ_BY.items() if key in document}
+    return Status(**read, **plain)  # type: ignore[arg-type] # our own file, keys checked by the call
 
 
 def _failure(value: object) -> Failure | None:
     if not isinstance(value, dict):
         return None
     return Failure(Code(value["code"]), str(value["message"]), str(value["hint"]))
+
+
+def _past_failure(value: object) -> PastFailure | None:
+    if not isinstance(value, dict):
+        return None
+    failure = _failure(value["failure"])
+    return None if failure is None else PastFailure(failure, float(value["at"]))
+
+
+def _failures(value: object) -> tuple[Failure, ...]:
+    found = map(_failure, value if isinstance(value, list) else ())
+    return tuple(failure for failure in found if failure is not None)
+
+
+def _switches(value: object) -> tuple[Switch, ...]:
+    return tuple(map(_switch, value if isinstance(value, list) else ()))
+
+
+def _switch(value: dict[str, object]) -> Switch:
+    code = value["code"]
+    read = {"kernel_type": KernelType(str(value["kernel_type"])), "code": None if code is None else Code(str(code))}
+    return Switch(**{**value, **read})  # type: ignore[arg-type] # keys checked by the call
+
+
+_READ_BY: dict[str, Callable[[object], object]] = {
+    "state": lambda value: State(str(value)),
+    "failure": _failure,
+    "last_failure": _failure,
+    "last_error": _past_failure,
+    "also": _failures,
+    "switches": _switches,
+}
+"""How what is no plain value of JSON is read."""

@@ -123,7 +123,7 @@ def test_what_is_seen_while_observing_is_said_by_every_verb(play):
             await node.run_agent(AGENT)
             await told.wait_for("observing")
             code, text = await type_on(node, "status")
-            assert (code, text.partition(" ")[0]) == (0, "observing")
+            assert (code, text.partition(" ")[0]) == (3, "observing")
             assert "verification-failed" in text
             code, text = await type_on(node, "plan")
             assert (code, text.partition(":")[0]) == (0, "observing")

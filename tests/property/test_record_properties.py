@@ -13,7 +13,7 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import OwnArguments, Target
-from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Tries, Verified
+from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Switch, Tries, Verified
 from mcd_rt.record import load_record, save_record
 from tests.effects_double import EffectsDouble
 
@@ -60,6 +60,7 @@ records = st.builds(
     foreign_removals=several,
     kernel_arguments=several,
     given_up=texts,
+    switches=st.lists(st.builds(Switch, kernel_release=texts, started=times, ended=times), max_size=5).map(tuple),
     resolved=st.dictionaries(texts, texts, max_size=3).map(
         lambda digests: tuple(Resolved(reference, digests[reference]) for reference in sorted(digests))
     ),

@@ -6,7 +6,6 @@ import pytest
 
 from mcd_rt.cli.plan import SOMETHING_TO_DO, explain
 from mcd_rt.cli.plan import run as run_plan
-from mcd_rt.cli.status import describe_status
 from mcd_rt.cli.verify import _judge
 from mcd_rt.desired.machineconfig import Absent
 from mcd_rt.errors import Code, Failure
@@ -14,9 +13,7 @@ from mcd_rt.model.image import ImageReference
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import Discard, Held, Ignored, NeedsBase, NeedsContent, Reboot, Refused, Steady, Waiting
 from mcd_rt.model.record import Phase, Record
-from mcd_rt.model.state import State
 from mcd_rt.plan.plan import make_plan
-from mcd_rt.report.status import Status
 from tests.unit.nodes import EL9, EL9_RT, attempt_of, base_of, content, desired, host, on_default, situation, target_of
 
 REASON = Failure(Code.WAITING_FOR_BASE, "the base came from another image", "wait for it")
@@ -71,45 +68,6 @@ def test_the_plan_is_printed_with_its_way_out(mocker, capsys, as_json):
         assert "  wait for it" in printed
     mocker.patch("mcd_rt.cli.plan.asyncio.run", return_value=explain(NeedsBase("b")))
     assert run_plan(mocker.Mock(json=as_json)) == SOMETHING_TO_DO
-
-
-def test_a_status_says_all_that_is_known():
-    status = Status(
-        State.RETRYING,
-        0.0,
-        "boot",
-        1,
-        "it did not work",
-        failure=REASON,
-        last_failure=Failure(Code.NOT_FINALIZED, "the old one was booted"),
-        next_attempt=60.0,
-        wanted="realtime",
-        config="99-worker-realtime-kernel",
-        running="default",
-        kernel_release="5.14",
-        progress="Processing packages",
-        percent=40,
-        trusted_by="nobody",
-        verified_at=1.0,
-        switch_seconds=2.5,
-    )
-    text = "\n".join(describe_status(status, running=False))
-    for words in (
-        "no agent runs now",
-        "realtime by 99-worker-realtime-kernel",
-        "Processing packages 40 %",
-        "NOBODY JUDGED",
-        "why:      waiting-for-base",
-        "wait for it",
-        "last:     not-finalized",
-        "next:",
-        "took 2.5 s",
-    ):
-        assert words in text
-    judged = Status(State.STEADY, 0.0, "boot", 1, trusted_by="rpmkeys", read_by="proxy")
-    assert "signatures judged by rpmkeys, image read by way of proxy" in "\n".join(
-        describe_status(judged, running=True)
-    )
 
 
 def test_verify_looks_at_the_switch_of_this_boot_first_then_at_the_config():

@@ -39,7 +39,7 @@ def test_progress_is_a_line_a_step_where_there_is_no_terminal():
     )
     start, first, second, third, _ = told(STAGING, half, more, other)
     assert start.endswith("staging     realtime\n")
-    assert first.strip() == "Importing 50 %"
+    assert first.strip() == "[##########          ]  50 % Importing"
     assert second == ""
     assert third.strip() == "Writing"
     assert third.endswith("\n")
@@ -50,8 +50,8 @@ def test_progress_is_redrawn_on_a_terminal_and_goes_with_the_step():
     start, first, second, after, end = told(STAGING, half, replace(half, percent=60), STEADY, columns=80)
     assert "\r" not in start
     assert first.startswith("\r\x1b[K")
-    assert first.endswith("Importing 50 %")
-    assert second.endswith("Importing 60 %")
+    assert first.endswith("[##########          ]  50 % Importing")
+    assert second.endswith("[############        ]  60 % Importing")
     assert after.startswith("\r\x1b[K")
     assert after.endswith("runs\n")
     assert end == ""
@@ -64,6 +64,6 @@ def test_what_is_drawn_is_cleared_at_the_end_and_never_wider_than_the_terminal()
 
 
 def test_json_is_what_status_json_prints():
-    document = json.loads(status_json(STEADY, running=True))
+    document = json.loads(status_json(STEADY, 2.0, running=True))
     assert document["agent_running"] is True
     assert document["state"] == "steady"

@@ -11,7 +11,7 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import OwnArguments, Target
-from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Tries, Verified
+from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Switch, Tries, Verified
 from mcd_rt.record import VERSION, load_record, save_record, set_record_aside
 from tests.effects_double import EffectsDouble, Killed
 
@@ -34,6 +34,10 @@ RECORD = Record(
     kernel_arguments=("nosmt", "nosmt"),
     given_up="t" * 64,
     resolved=(Resolved("registry.example/os:4.16", "sha256:" + "d" * 64),),
+    switches=(
+        Switch(KernelType.REALTIME, "5.14.0-284.el9", 1.0, 2.0, Code.NOT_FINALIZED),
+        Switch(KernelType.REALTIME, "5.14.0-284.rt14.el9+rt", 3.0, 4.0),
+    ),
 )
 EVERY_EFFECT = 7
 
@@ -176,6 +180,10 @@ WRONG = {
     ),
     "a digest that is a number": lambda document: document | {"resolved": {"registry.example/os:4.16": 7}},
     "resolved tags that are a list": lambda document: document | {"resolved": []},
+    "switches that are a number": lambda document: document | {"switches": 7},
+    "a switch that is a number": lambda document: document | {"switches": [7]},
+    "a switch without a code": lambda document: document | {"switches": [{"kernel_type": "realtime"}]},
+    "a switch with another code": lambda document: document | {"switches": [document["switches"][0] | {"code": "x"}]},
     "an unknown kernel type": lambda document: (
         document
         | {"verified": document["verified"] | {"target": document["verified"]["target"] | {"kernel_type": "x"}}}

@@ -15,11 +15,12 @@ from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import Target
-from mcd_rt.model.record import Record, Verified
+from mcd_rt.model.record import Record, Switch, Verified
 from mcd_rt.model.state import State
+from mcd_rt.report.families import ACTIVE_FAILURE
 from mcd_rt.report.notify import notify
 from mcd_rt.report.reporter import Reporter
-from mcd_rt.report.status import Status, read_status, write_status
+from mcd_rt.report.status import PastFailure, Status, read_status, write_status
 from tests.effects_double import EffectsDouble
 
 FAILURE = Failure(Code.TRANSACTION_FAILED, "rpm-ostree: no", "look there")
@@ -43,6 +44,13 @@ STATUS = Status(
     percent=50,
     verified_at=3.0,
     switch_seconds=4.0,
+    config_source="/etc/config",
+    staged_as="realtime",
+    staged_locked=True,
+    failure_since=1.0,
+    last_error=PastFailure(Failure(Code.DISK_SPACE, "full"), 0.5),
+    also=(Failure(Code.TUNED_LEFT_ALONE, "no tuned"),),
+    switches=(Switch(KernelType.REALTIME, "5.14", 1.0, 2.0, Code.ROLLED_BACK), Switch(KernelType.DEFAULT, "5", 3, 4)),
 )
 TARGET = Target(KernelType.REALTIME, "b", "d", (), "5.14+rt")
 
@@ -132,6 +140,10 @@ def test_garbage_is_no_status(paths, garbage):
         lambda document: {key: value for key, value in document.items() if key != "pid"},
         lambda document: document | {"failure": {"code": "no-such", "message": "", "hint": ""}},
         lambda document: document | {"failure": {}},
+        lambda document: document | {"last_error": {"failure": {}}},
+        lambda document: document | {"also": [{}]},
+        lambda document: document | {"switches": [{}]},
+        lambda document: document | {"switches": [document["switches"][0] | {"novelty": 1}]},
     ],
 )
 def test_a_status_of_another_shape_is_of_another_version(paths, change):
@@ -246,6 +258,47 @@ def test_what_is_known_is_shown(paths):
     status = read_status(paths)
     assert (status.running, status.booted, status.staged) == ("default", "", "")
     assert (status.last_failure, status.verified_at, status.switch_seconds) == (None, None, None)
+
+
+def test_it_is_told_since_when_a_failure_lasts_through_all_its_tries(paths):
+    reporter = Reporter(Clock(), paths)
+    reporter.enter(State.RETRYING, "no", FAILURE)
+    since = read_status(paths).failure_since
+    reporter.enter(State.STAGING, "again")
+    assert read_status(paths).failure_since is None
+    reporter.enter(State.RETRYING, "no", FAILURE)
+    assert read_status(paths).failure_since == since
+    reporter.enter(State.RETRYING, "no", Failure(Code.DISK_SPACE, "full"))
+    assert read_status(paths).failure_since > since
+    reporter.enter(State.STEADY, "well")
+    reporter.enter(State.RETRYING, "no", FAILURE)
+    assert read_status(paths).failure_since > since
+
+
+def test_the_last_error_stays_and_has_its_time(paths):
+    reporter = Reporter(Clock(), paths)
+    reporter.enter(State.RETRYING, "no", FAILURE)
+    met = read_status(paths).last_error
+    assert met.failure == FAILURE
+    reporter.enter(State.RETRYING, "no", FAILURE, 7.0)
+    assert read_status(paths).last_error == met
+    reporter.enter(State.STEADY, "well")
+    assert read_status(paths).last_error == met
+    reporter.enter(State.RETRYING, "no", FAILURE)
+    assert read_status(paths).last_error.at > met.at
+
+
+def test_what_does_not_work_beside_the_kernel_is_told_by_its_part_until_it_works(paths):
+    reporter = Reporter(Clock(), paths)
+    reporter.enter(State.STEADY, "well")
+    tuned, port = Failure(Code.TUNED_LEFT_ALONE, "no", "h"), Failure(Code.METRICS_UNAVAILABLE, "no", "h")
+    reporter.show_also("tuning", (tuned,))
+    reporter.show_also("metrics", (port,))
+    assert read_status(paths).also == (tuned, port)
+    assert reporter.metrics.numbers(ACTIVE_FAILURE)[(Code.TUNED_LEFT_ALONE.value,)] == 1
+    reporter.show_also("tuning", ())
+    assert read_status(paths).also == (port,)
+    assert read_status(paths).failure is None
 
 
 def deployment(name, *, booted=False, staged=False):
