@@ -20,6 +20,8 @@ _VERBS = (
     "apply",
     "plan",
     "status",
+    "explain",
+    "collect",
     "settings",
     "check",
     "check-image",
@@ -34,7 +36,7 @@ _VERBS = (
 _EXIT_CODES = """\
 exit codes:
   0   done, valid, healthy, nothing to do
-  1   failed, invalid, or a person must act
+  1   failed, invalid, or a person must act (status: or no agent runs)
   2   plan: something to do
   3   status: busy, or waiting for a reboot
   64  the command line was not understood

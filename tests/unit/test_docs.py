@@ -5,7 +5,6 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from mcd_rt.errors import Code
 from mcd_rt.model.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -13,11 +12,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def first_column(page):
     return re.findall(r"^\| `([^`]+)` \|(?: `([^`]*)` \|)?", (DOCS / page).read_text(), re.MULTILINE)
-
-
-def test_every_code_has_its_line():
-    documented = [code for code, _ in first_column("codes.md")]
-    assert sorted(documented) == sorted(code.value for code in Code)
 
 
 def test_every_setting_has_its_line_with_its_default():

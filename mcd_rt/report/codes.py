@@ -1,0 +1,37 @@
+"""What the codes mean, in words for people: read from ``codes.toml`` only by who asks for them."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+from mcd_rt.errors import Code
+
+
+@dataclass(frozen=True, slots=True)
+class CodeText:
+    """One code: what it ``means``, what it is easily mistaken for, what happens ``then``, what a person can do.
+
+    ``group`` is the heading it stands under. Commands and names are between backquotes.
+    """
+
+    code: Code
+    group: str
+    means: str
+    means_not: str
+    then: str
+    steps: tuple[str, ...]
+
+
+def load_texts() -> Mapping[Code, CodeText]:
+    """The texts of all codes, in the order of the page; raises ``KeyError`` or ``ValueError`` where one is missing."""
+    groups = tomllib.loads(files("mcd_rt.report").joinpath("codes.toml").read_text(encoding="utf-8"))
+    texts = {
+        Code(name): CodeText(Code(name), group, text["means"], text["not"], text["then"], tuple(text["do"]))
+        for group, entries in groups.items()
+        for name, text in entries.items()
+    }
+    missing = [code.value for code in Code if code not in texts]
+    if missing:
+        raise KeyError(f"codes.toml has no text for {', '.join(missing)}")
+    return texts

@@ -1,0 +1,128 @@
+"""Every code has its words, in one place: what `mcd-rt explain` prints, what the docs have, and what the agent does."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mcd_rt.cli.main import _VERBS, main
+from mcd_rt.errors import Code, Failure
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.settings import Settings
+from mcd_rt.model.state import State
+from mcd_rt.plan.outcome import Retry, outcome_of_failure
+from mcd_rt.report import codes
+from mcd_rt.report.codes import load_texts
+from mcd_rt.report.codes_page import codes_page
+from mcd_rt.report.status import Status, write_status
+from mcd_rt.settings import TracedSettings
+from tests.effects_double import EffectsDouble
+
+TEXTS = load_texts()
+PAGE = Path(__file__).parents[2] / "docs/codes.md"
+BY_THEMSELVES = {Code.FIRSTBOOT_TIMEOUT, Code.TUNED_LEFT_ALONE, Code.METRICS_UNAVAILABLE}
+"""Codes that end no pass: the agent goes on."""
+
+
+def test_every_code_has_a_text_in_the_order_of_the_taxonomy():
+    assert list(TEXTS) == list(Code)
+
+
+def test_a_code_without_a_text_is_named(monkeypatch):
+    document = tomllib.loads((Path(codes.__file__).parent / "codes.toml").read_text())
+    document["The reboot and after"].pop("rolled-back")
+    monkeypatch.setattr(codes.tomllib, "loads", lambda _text: document)
+    with pytest.raises(KeyError, match="rolled-back"):
+        load_texts()
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=lambda text: text.code.value)
+def test_a_text_says_all_it_has_to(text):
+    for sentences in (text.means, text.means_not):
+        assert sentences.endswith(".")
+        assert len(sentences) > 20
+    assert text.then
+    assert not text.then.endswith(".")
+    assert text.steps
+    for step in (text.means, text.means_not, text.then, *text.steps):
+        assert step.count("`") % 2 == 0, step
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=lambda text: text.code.value)
+def test_what_is_said_to_happen_then_is_what_the_agent_does(text):
+    outcome = outcome_of_failure(Failure(text.code, "", ""))
+    patiently = isinstance(outcome, Retry) and outcome.patiently
+    retried = isinstance(outcome, Retry) or text.code in BY_THEMSELVES
+    assert ("once an hour" in text.then) is patiently
+    assert retried or "retries" not in text.then
+    assert not isinstance(outcome, Retry) or re.search("retries|looks again|held", text.then)
+
+
+def commands():
+    words = [word for text in TEXTS.values() for word in (text.means, text.means_not, text.then, *text.steps)]
+    return [command for text in words for command in re.findall(r"`([^`]+)`", text)]
+
+
+def test_only_verbs_settings_and_codes_are_named_that_there_are():
+    settings = set(TracedSettings(Settings(), {}).values())
+    sections = {name.partition(".")[0] for name in settings}
+    for command in commands():
+        verb = re.match(r"mcd-rt ([a-z-]+)", command)
+        assert verb is None or verb[1] in _VERBS, command
+        setting = re.match(r"([a-z_]+)\.[a-z_]+(?= =|$)", command)
+        if setting is not None and setting[1] in sections:
+            assert setting[0] in settings, command
+
+
+def test_the_page_of_the_docs_is_made_of_the_texts():
+    again = "python -m mcd_rt.report.codes_page docs/codes.md"
+    assert PAGE.read_text() == codes_page(), f"run {again}"
+    assert re.findall(r"^### (.*)$", PAGE.read_text(), re.MULTILINE) == [code.value for code in Code]
+
+
+# The verb
+
+
+def explained(capsys, *words):
+    code = main(["explain", *words])
+    return code, capsys.readouterr().out
+
+
+def test_a_code_is_explained_with_all_its_words(capsys):
+    code, text = explained(capsys, "not-finalized", "boot-space")
+    assert code == 0
+    flat = " ".join(text.split())
+    for each in (Code.NOT_FINALIZED, Code.BOOT_SPACE):
+        told = TEXTS[each]
+        for words in (each.value, told.means, f"not {told.means_not}", f"then {told.then}", f"to do {told.steps[0]}"):
+            assert " ".join(words.split()) in flat
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_a_code_that_is_none_is_told_with_the_nearest(capsys):
+    code, text = explained(capsys, "not-finalised")
+    assert code == 64
+    assert "near it: not-finalized" in text
+    code, text = explained(capsys, "bogus-word")
+    assert code == 64
+    assert "mcd-rt explain --list" in text
+
+
+def test_all_can_be_listed_and_had_as_json(capsys):
+    assert explained(capsys, "--list")[1].split() == [code.value for code in Code]
+    document = json.loads(explained(capsys, "--json", "boot-space")[1])
+    assert document["boot-space"]["to_do"] == list(TEXTS[Code.BOOT_SPACE].steps)
+
+
+def test_without_a_code_it_is_what_this_node_says_now(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MCD_RT_ROOT", str(tmp_path))
+    say = EffectsDouble()
+    write_status(say, HostPaths(tmp_path), Status(State.STEADY, 1.0, "boot", 1))
+    assert "nothing is wrong now" in explained(capsys)[1]
+    failure, also = Failure(Code.BASE_UNKNOWN, "m", "h"), (Failure(Code.TUNED_LEFT_ALONE, "m", "h"),)
+    write_status(say, HostPaths(tmp_path), Status(State.BLOCKED, 1.0, "boot", 1, failure=failure, also=also))
+    text = explained(capsys)[1]
+    assert text.startswith("base-unknown\n")
+    assert "\n\ntuned-left-alone\n" in text
