@@ -1,6 +1,7 @@
 """What the tests of alerts and dashboards share: where they are, and what is wrong with a query of theirs."""
 
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,18 @@ from mcd_rt.report.families import FAMILIES, Family, Kind
 TOP = Path(__file__).parents[1]
 MONITORING = TOP / "packaging/monitoring"
 RULES = MONITORING / "mcd-rt.rules.yaml"
+DASHBOARDS = sorted((MONITORING / "dashboards").glob("*.json"))
 
-OF_OTHERS = frozenset({"up", "node_boot_time_seconds", "ALERTS"})
-"""Metrics that Prometheus and node_exporter bring; ``job`` and ``instance`` are labels of every series."""
+OF_OTHERS = frozenset(
+    {
+        "up",
+        "ALERTS",
+        "node_boot_time_seconds",
+        "mcd_rt_process_resident_memory_bytes",
+        "mcd_rt_process_cpu_seconds_total",
+    }
+)
+"""Metrics that Prometheus, node_exporter and prometheus_client bring."""
 
 _EVERYWHERE = frozenset({"job", "instance"})
 _NAME = re.compile(r'"[^"]*"|\b(mcd_rt_\w+|node_\w+|up|ALERTS)\b(?:\{([^}]*)\})?')
@@ -23,6 +33,12 @@ _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 def wrong_in_query(query: str) -> list[str]:
     """What a query asks for that is not there: names, labels, values of labels."""
     return [wrong for name, matchers in _NAME.findall(query) if name for wrong in _wrong(name, matchers)]
+
+
+def queries_of(dashboard: Path) -> list[tuple[str, str]]:
+    """The queries of a dashboard, each with the title of its panel."""
+    panels = json.loads(dashboard.read_text())["panels"]
+    return [(panel["title"], target["expr"]) for panel in panels for target in panel.get("targets", ())]
 
 
 def load_source(name: str) -> ModuleType:

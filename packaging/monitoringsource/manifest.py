@@ -1,7 +1,7 @@
 """The rules for the Prometheus operator, out of those for a plain Prometheus."""
 
 _HEAD = """\
-# Made of {source} by `python packaging/monitoringsource`: edit that. For the Prometheus operator.
+# Made of {source} by `tox -e dashboard -- --write`: edit that. For the Prometheus operator.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.monitoring import RULES
 from tests.system.host.machine import Machine, in_groups
 from tests.system.patience import PATIENCE
 
 _CONFIG = """\
-global: {scrape_interval: 250ms, scrape_timeout: 200ms}
+global: {scrape_interval: 250ms, scrape_timeout: 200ms, evaluation_interval: 250ms}
+rule_files: [%s]
 scrape_configs:
 - {job_name: mcd-rt, static_configs: [{targets: ['127.0.0.1:8654']}]}
 remote_write:
@@ -66,7 +68,7 @@ class Scraper:
 def scraping(machine: Machine, place: Path) -> Iterator[Scraper]:
     """Give a machine that is off a network, and have Prometheus scrape what will be there."""
     place.mkdir()
-    (place / "prometheus.yaml").write_text(_CONFIG)
+    (place / "prometheus.yaml").write_text(_CONFIG % RULES)
     with ExitStack() as stack:
 
         def start(*command: str) -> "subprocess.Popen[bytes]":
