@@ -63,7 +63,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan."""
-    explanation = asyncio.run(_explain(make_context(silent=True)))
+    explanation = asyncio.run(explain_node(make_context(silent=True)))
     if arguments.json:
         print(json.dumps(_document(explanation)))
     else:
@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     return SOMETHING_TO_DO if explanation.to_do else 0
 
 
-async def _explain(context: Context) -> Explanation:
+async def explain_node(context: Context) -> Explanation:
+    """What would happen on this node now; raises ``AgentError`` where it cannot be told."""
     observed = await observe(context)
     if isinstance(observed, Settled):
         return Explanation(observed.state.value, (f"{observed.state}: {observed.summary}",), failure=observed.failure)

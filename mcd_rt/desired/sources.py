@@ -78,6 +78,13 @@ def configs_in(directory: Path) -> list[MachineConfig]:
     return [config for file in files if not isinstance(config := read_machine_config(file), Absent)]
 
 
+def config_files(paths: HostPaths, settings: NodeConfigSettings) -> list[Path]:
+    """Every file there is that may be a config of this node, whether or not it counts."""
+    places = [paths.below(source) for source in settings.sources]
+    added = [entry for directory in settings.directories for entry in _entries(paths.below(directory))]
+    return [place for place in places if place.exists()] + [file for file in added if is_config_name(file.name)]
+
+
 @dataclass(slots=True)
 class ConfigSeen:
     """The config as it was when the files had this identity: megabytes are not parsed again for nothing."""

@@ -11,8 +11,10 @@ _TIMEOUT = 30.0
 _MAX_OUTPUT = 64 * 1024
 
 
-async def hear_command(effects: Effects, paths: HostPaths, program: str, arguments: Sequence[str]) -> str | None:
-    """What ``program`` (an absolute path) says, of which at most 64 KiB are heard.
+async def hear_command(
+    effects: Effects, paths: HostPaths, program: str, arguments: Sequence[str], *, limit: int = _MAX_OUTPUT
+) -> str | None:
+    """What ``program`` (an absolute path) says, of which at most ``limit`` bytes (64 KiB) are heard.
 
     ``None`` where it is not there, fails, which who is not heard out mostly does, or does not end in 30 s: what it
     would have told is not known then.
@@ -23,7 +25,7 @@ async def hear_command(effects: Effects, paths: HostPaths, program: str, argumen
         return None
     try:
         async with asyncio.timeout(_TIMEOUT):
-            text = await _output(child)
+            text = await _output(child, limit)
             status = await child.process.wait()
     except TimeoutError:
         return None
@@ -34,10 +36,10 @@ async def hear_command(effects: Effects, paths: HostPaths, program: str, argumen
     return text if status == 0 else None
 
 
-async def _output(child: Child) -> str:
+async def _output(child: Child, limit: int) -> str:
     reader, writer = await asyncio.open_unix_connection(sock=child.socket, limit=_MAX_OUTPUT)
     with contextlib.closing(writer):
         data = b""
-        while len(data) < _MAX_OUTPUT and (more := await reader.read(_MAX_OUTPUT)):
+        while len(data) < limit and (more := await reader.read(limit)):
             data += more
     return data.decode("utf-8", "replace")

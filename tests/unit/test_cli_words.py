@@ -58,7 +58,7 @@ def test_a_change_says_what_goes_in_and_out_and_what_it_is_built_upon():
 @pytest.mark.parametrize("as_json", [True, False])
 def test_the_plan_is_printed_with_its_way_out(mocker, capsys, as_json):
     mocker.patch("mcd_rt.cli.plan.make_context")
-    mocker.patch("mcd_rt.cli.plan._explain", new=mocker.Mock(return_value=None))
+    mocker.patch("mcd_rt.cli.plan.explain_node", new=mocker.Mock(return_value=None))
     mocker.patch("mcd_rt.cli.plan.asyncio.run", return_value=explain(Waiting(REASON)))
     assert run_plan(mocker.Mock(json=as_json)) == 0
     printed = capsys.readouterr().out
