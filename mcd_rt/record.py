@@ -16,9 +16,11 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import OwnArguments, Target
-from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Switch, Tries, Verified
+from mcd_rt.model.record import Attempt, Hold, Lock, Phase, Record, Resolved, Switch, Tries, Verified
 
 VERSION = 1
+_ADDED: dict[str, object] = {"switches": [], "hold": None, "lock": None, "sentinel": "", "hooks_due": False}
+"""What records of earlier versions do not have."""
 
 Json = Mapping[str, object]
 Part = TypeVar("Part")
@@ -48,7 +50,7 @@ def load_record(paths: HostPaths) -> Record:
             "install the newer mcd-rt again; the record is left as it is",
         )
     try:
-        return _record(document)
+        return _record(_ADDED | document)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise _unreadable(paths, str(error)) from error
 
@@ -86,6 +88,8 @@ def _document(record: Record) -> dict[str, object]:
             "on_staged": attempt.on_staged,
             "own_arguments": list(attempt.arguments.ours),
             "gone_arguments": list(attempt.arguments.gone),
+            "staged_at": attempt.staged_at,
+            "luck": attempt.luck,
         },
         "tries": {tries.target: tries.count for tries in record.tries},
         "reboots": list(record.reboots),
@@ -97,6 +101,10 @@ def _document(record: Record) -> dict[str, object]:
         "given_up": record.given_up,
         "resolved": {resolved.reference: resolved.digest for resolved in record.resolved},
         "switches": [asdict(switch) for switch in record.switches],
+        "hold": record.hold and asdict(record.hold),
+        "lock": record.lock and asdict(record.lock),
+        "sentinel": record.sentinel,
+        "hooks_due": record.hooks_due,
     }
 
 
@@ -126,8 +134,22 @@ def _record(document: Json) -> Record:
         kernel_arguments=_strings(document, "kernel_arguments"),
         given_up=_get(document, "given_up", ""),
         resolved=tuple(Resolved(reference, _get(resolved, reference, "")) for reference in resolved),
-        switches=tuple(map(_switch, _get(document, "switches", list[object]()))) if "switches" in document else (),
+        switches=tuple(map(_switch, _get(document, "switches", list[object]()))),
+        hold=_optional(document, "hold", _hold),
+        lock=_optional(document, "lock", _lock),
+        sentinel=_get(document, "sentinel", ""),
+        hooks_due=_get(document, "hooks_due", default=False),
     )
+
+
+def _hold(document: Json) -> Hold:
+    until = document["until"]
+    return Hold(_number(document["since"]), None if until is None else _number(until))
+
+
+def _lock(document: Json) -> Lock:
+    url, group, name = (_get(document, key, "") for key in ("url", "group", "id"))
+    return Lock(url, group, name, granted=_get(document, "granted", default=False))
 
 
 def _verified(document: Json) -> Verified:
@@ -161,6 +183,8 @@ def _attempt(document: Json) -> Attempt:
         deployment_id=_get(document, "deployment_id", ""),
         on_staged=_get(document, "on_staged", default=False),
         arguments=OwnArguments(_strings(document, "own_arguments"), _strings(document, "gone_arguments")),
+        staged_at=_number(document.get("staged_at", 0.0)),
+        luck=_number(document.get("luck", 0.0)),
     )
 
 

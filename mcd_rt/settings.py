@@ -1,97 +1,26 @@
 """The agent's own settings: TOML drop-ins → ``model.settings.Settings``.
 
 The dataclasses there say which sections and keys there are, of which type, with which default: a new field needs
-no change here, unless its range is narrower or wider than that of its type (``_RANGES``).
+no change here, unless its range is narrower or wider than that of its type (``ranges.py``).
 """
 
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, TypeVar, get_type_hints
 
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
-from mcd_rt.model.kernelargs import is_one_argument
-from mcd_rt.model.listen import parse_listen
 from mcd_rt.model.settings import Settings
+from mcd_rt.ranges import RANGES, RANGES_OF_TYPES, TYPES, find_contradiction
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 S = TypeVar("S", bound="DataclassInstance")
-_Rule: TypeAlias = tuple[Callable[[Any], bool], str]  # what holds of a value, and how a message says it
-
-_TRUST = ("require", "digest-only")
-_WORKERS = ("auto", "socket", "child")
-_MANAGE = ("auto", "observe", "manage")
-_OS_MANAGE = ("kernel-only", "image")
-_FIPS = ("allow", "refuse")
-_STRATEGIES = ("immediate", "never")
-_LONGEST = 1e9  # seconds, some thirty years: a delay that every timer can take
-
-
-def _is_listen(value: str) -> bool:
-    try:
-        parse_listen(value)
-    except ValueError:
-        return False
-    return True
-
-
-_TYPES: Mapping[object, _Rule] = {
-    bool: (lambda value: isinstance(value, bool), "true or false"),
-    int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
-    float: (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number of seconds"),
-    str: (lambda value: isinstance(value, str), "text"),
-    tuple[str, ...]: (
-        lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
-        "an array of texts",
-    ),
-}
-_RANGES_OF_TYPES: Mapping[object, _Rule] = {
-    int: (lambda value: value >= 1, "at least 1"),
-    float: (lambda value: 0 < value <= _LONGEST, f"more than 0 and at most {_LONGEST:.0f} seconds"),
-}
-_RANGES: Mapping[str, _Rule] = {
-    "node_config.sources": (
-        lambda value: len(value) > 0 and all(item.startswith("/") and "\0" not in item for item in value),
-        "at least one path, all of them absolute",
-    ),
-    "agent.manage": (lambda value: value in _MANAGE, f"one of {', '.join(_MANAGE)}"),
-    "os.manage": (lambda value: value in _OS_MANAGE, f"one of {', '.join(_OS_MANAGE)}"),
-    "policy.fips": (lambda value: value in _FIPS, f"one of {', '.join(_FIPS)}"),
-    "tuning.kernel_arguments": (
-        lambda value: all(is_one_argument(item) for item in value),
-        "one kernel argument in each text, quoted where it has spaces",
-    ),
-    "tuning.tuned_profile": (
-        lambda value: all(word.isprintable() for word in value.split(" ")),
-        'the name of a profile, or "" for none',
-    ),
-    "metrics.listen": (
-        _is_listen,
-        'an IP address and a port such as "127.0.0.1:8654", "unix:/path", or "" for no server',
-    ),
-    "metrics.textfile": (
-        lambda value: not value or (value.startswith("/") and value.endswith(".prom") and "\0" not in value),
-        'an absolute path that ends in .prom, or "" for none',
-    ),
-    "content.trust": (lambda value: value in _TRUST, f"one of {', '.join(_TRUST)}"),
-    "content.worker": (lambda value: value in _WORKERS, f"one of {', '.join(_WORKERS)}"),
-    "content.keys": (
-        lambda value: all(item.startswith("/") and "\0" not in item for item in value),
-        "paths, all of them absolute",
-    ),
-    "content.authfile": (
-        lambda value: all(item.startswith(("/", "${CREDENTIALS_DIRECTORY}/")) and "\0" not in item for item in value),
-        "paths, all of them absolute or below ${CREDENTIALS_DIRECTORY}",
-    ),
-    "control.group": (lambda value: "\0" not in value, 'the name of a group, or "" for root alone'),
-    "reboot.strategy": (lambda value: value in _STRATEGIES, f"one of {', '.join(_STRATEGIES)}"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +52,9 @@ def trace_settings(paths: HostPaths) -> TracedSettings:
         table = _parse(file)
         settings = _override(settings, table, file, prefix="")
         sources |= dict.fromkeys(_keys(table, ""), file)
+    found = find_contradiction(settings)
+    if found is not None:
+        raise _invalid(sources.get(found.key) or sources["reboot.strategy"], f"{found.key}: {found.what}", found.hint)
     return TracedSettings(settings, sources)
 
 
@@ -181,8 +113,8 @@ def _override(settings: S, table: Mapping[str, object], file: Path, prefix: str)
 
 
 def _checked(kind: object, value: object, file: Path, name: str) -> object:
-    ranges = (_RANGES.get(name) or _RANGES_OF_TYPES.get(kind),)
-    for holds, expected in (_TYPES[kind], *filter(None, ranges)):
+    ranges = (RANGES.get(name) or RANGES_OF_TYPES.get(kind),)
+    for holds, expected in (TYPES[kind], *filter(None, ranges)):
         if not holds(value):
             raise _invalid(file, f"{name}: found {_described(value)}, expected {expected}")
     if isinstance(value, list):

@@ -21,8 +21,8 @@ class Phase(StrEnum):
 class Attempt:
     """A change that was begun: ``boot_id`` is the boot it was staged in.
 
-    ``deployment_id`` is empty until the staged deployment was read back. ``arguments`` are the kernel arguments of our
-    doing in it.
+    ``deployment_id`` is empty until the staged deployment was read back, at ``staged_at``. ``arguments`` are the kernel
+    arguments of our doing in it. ``luck`` is a random number in [0, 1): where in the splay this node reboots.
     """
 
     target: Target
@@ -32,6 +32,8 @@ class Attempt:
     deployment_id: str = ""
     on_staged: bool = False
     arguments: OwnArguments = field(default_factory=OwnArguments)
+    staged_at: float = 0.0
+    luck: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,27 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A person said at ``since`` that the node does not reboot, until a time or, with ``None``, until he says else."""
+
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A slot of a lock server; written before it is asked for, because the answer may get lost.
+
+    ``granted``: the server said yes. ``url``, ``group`` and ``id`` are what it was asked with, and is released with.
+    """
+
+    url: str
+    group: str
+    id: str
+    granted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All of it.
 
@@ -78,7 +101,8 @@ class Record:
     boot did not bring the target up; it stays until a target comes up or a person says ``retry``.
     ``kernel_arguments`` are those of the running kernel that we put there. ``given_up`` is the identity of a target
     that was there to be booted and that somebody, or the boot loader, turned away from. ``switches`` are the last
-    few, oldest first.
+    few, oldest first. ``sentinel`` is the file of ours that asks others for a reboot, ``hooks_due`` says that hooks
+    have run before a reboot and those after it have not.
     """
 
     attempt: Attempt | None = None
@@ -91,3 +115,7 @@ class Record:
     given_up: str = ""
     resolved: tuple[Resolved, ...] = ()
     switches: tuple[Switch, ...] = ()
+    hold: Hold | None = None
+    lock: Lock | None = None
+    sentinel: str = ""
+    hooks_due: bool = False

@@ -87,7 +87,8 @@ class ContentSettings:
 
     ``trust`` is ``require`` (signatures by one of ``keys``: files, or directories of them) or ``digest-only``.
     ``authfile`` are tried in their order. ``worker`` is ``socket`` (units of the host), ``child`` or ``auto``.
-    ``allow_tags``: an image named by tag is resolved once, and the digest recorded.
+    ``allow_tags``: an image named by tag is resolved once, and the digest recorded. ``splay``: the nodes of a pool
+    spread their fetches over as long.
     """
 
     max_packages: int = 64
@@ -105,6 +106,7 @@ class ContentSettings:
     )
     worker: str = "auto"
     allow_tags: bool = False
+    splay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +123,78 @@ class RpmOstreeSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class RebootSettings:
-    """``[reboot]``: when, and the brake (promise 6)."""
+class WindowSettings:
+    """``[reboot.window]``: for the strategy ``window``.
 
-    strategy: str = "immediate"
+    ``windows`` are spelled as ``model.window`` says, in the civil time of ``time_zone``; ``deadline`` is how long
+    something may be staged before it is rebooted into at any time, 0 for ever.
+    """
+
+    windows: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    deadline: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLockSettings:
+    """``[reboot.fleet_lock]``: for the strategy ``fleet-lock``.
+
+    ``id`` is what this node calls itself (empty: made from its machine id), ``ca`` a file of certificates that vouch
+    for the server (empty: the host's). ``interval`` is the time between two questions, ``timeout`` that of an answer.
+    """
+
+    url: str = ""
+    group: str = "default"
+    id: str = ""
+    ca: str = ""
+    timeout: float = 30.0
+    interval: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelSettings:
+    """``[reboot.sentinel]``: for the strategy ``sentinel``, the file that others watch."""
+
+    path: str = "/var/run/reboot-required"
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionFileSettings:
+    """``[reboot.permission_file]``: for the strategy ``permission-file``, the file that permits."""
+
+    path: str = "/etc/mcd-rt/reboot-permitted"
+
+
+@dataclass(frozen=True, slots=True)
+class RebootSettings:
+    """``[reboot]``: when, and the brake (promise 6).
+
+    ``splay``: reboots that may be at the same time are spread over as long. ``warning`` is how long before it users are
+    told, ``inhibitor_wait`` how long somebody who blocks the reboot is waited for before that is a failure.
+    """
+
+    strategy: str = "auto"
     attempts_per_target: int = 3
     per_day: int = 4
     stuck_after: float = 600.0
+    splay: float = 0.0
+    warning: float = 0.0
+    inhibitor_wait: float = 60.0
+    window: WindowSettings = field(default_factory=WindowSettings)
+    fleet_lock: FleetLockSettings = field(default_factory=FleetLockSettings)
+    sentinel: SentinelSettings = field(default_factory=SentinelSettings)
+    permission_file: PermissionFileSettings = field(default_factory=PermissionFileSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class HooksSettings:
+    """``[hooks]``: programs around the reboot. ``timeout`` is that of one of them.
+
+    ``run`` is ``socket`` (the unit of the host, root), ``child`` (with the agent's own rights) or ``auto``.
+    """
+
+    timeout: float = 900.0
+    run: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +242,7 @@ class Settings:
     content: ContentSettings = field(default_factory=ContentSettings)
     rpm_ostree: RpmOstreeSettings = field(default_factory=RpmOstreeSettings)
     reboot: RebootSettings = field(default_factory=RebootSettings)
+    hooks: HooksSettings = field(default_factory=HooksSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     control: ControlSettings = field(default_factory=ControlSettings)

@@ -2,10 +2,10 @@
 
 import json
 import re
-from dataclasses import fields
 from pathlib import Path
 
 from mcd_rt.model.settings import Settings
+from mcd_rt.settings import TracedSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -15,7 +15,6 @@ def first_column(page):
 
 
 def test_every_setting_has_its_line_with_its_default():
-    sections = {section.name: getattr(Settings(), section.name) for section in fields(Settings)}
-    known = {f"{name}.{f.name}": getattr(value, f.name) for name, value in sections.items() for f in fields(value)}
+    known = TracedSettings(Settings(), {}).values()
     documented = dict(first_column("settings.md"))
     assert documented == {key: json.dumps(default) for key, default in known.items()}

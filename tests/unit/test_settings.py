@@ -1,7 +1,7 @@
 """Settings: drop-ins in three directories, every mistake named with file and key."""
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import get_type_hints
 
@@ -11,8 +11,12 @@ from mcd_rt import settings as settings_module
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.settings import NodeConfigSettings, RebootSettings, Settings
-from mcd_rt.settings import load_settings
+from mcd_rt.ranges import RANGES, TYPES
+from mcd_rt.reboot.decide import STRATEGIES
+from mcd_rt.settings import TracedSettings, load_settings
 
+LOCK_URL = RANGES["reboot.fleet_lock.url"][1]
+CERTIFICATES = RANGES["reboot.fleet_lock.ca"][1]
 DROP_IN = "etc/mcd-rt/config.d/10-site.toml"
 
 
@@ -64,15 +68,9 @@ def test_a_whole_number_of_seconds_is_a_float(host):
 
 def test_every_default_can_be_written_as_it_is(host):
     lines = []
-    for section in fields(Settings):
-        lines.append(f"[{section.name}]")
-        values = getattr(Settings(), section.name)
-        for field in fields(values):
-            value = getattr(values, field.name)
-            written = (
-                str(value).lower() if isinstance(value, bool) else list(value) if isinstance(value, tuple) else value
-            )
-            lines.append(f"{field.name} = {written!r}" if isinstance(value, str) else f"{field.name} = {written}")
+    for name, value in TracedSettings(Settings(), {}).values().items():
+        written = str(value).lower() if isinstance(value, bool) else list(value) if isinstance(value, tuple) else value
+        lines.append(f"{name} = {written!r}" if isinstance(value, str) else f"{name} = {written}")
     write(host, DROP_IN, "\n".join(lines))
     assert load_settings(host) == Settings()
 
@@ -132,7 +130,7 @@ def test_other_files_are_passed_over(host):
         ("strategy = 'never'\n", "strategy: unknown key", "did you mean reboot.strategy?"),
         ("[rpm-ostree]\n", "rpm-ostree: unknown section", "did you mean rpm_ostree?"),
         ("zzz = 1\n", "zzz: unknown key", f"known here are {', '.join(field.name for field in fields(Settings))}"),
-        ("[reboot.window]\n", "reboot.window: unknown section", "did you mean reboot?"),
+        ("[reboot.windows]\n", "reboot.windows: unknown section", "did you mean reboot.window?"),
         ("retry.zzzzzzzzzz = 1\n", "retry.zzzzzzzzzz: unknown key", "known here are initial, ceiling, patient"),
     ],
 )
@@ -159,7 +157,15 @@ def test_unknown_names_come_with_the_nearest_known_one(host, text, what, hint):
         ("retry.initial", "inf", "inf", "more than 0 and at most 1000000000 seconds"),
         ("retry.initial", "0x" + "f" * 5000, "a very large number", "more than 0 and at most 1000000000 seconds"),
         ("reboot.strategy", "1", "1", "text"),
-        ("reboot.strategy", '"later"', "'later'", "one of immediate, never"),
+        ("reboot.strategy", '"later"', "'later'", f"one of {', '.join(STRATEGIES)}"),
+        ("reboot.splay", "-1", "-1", "at least 0 and at most 1000000000 seconds"),
+        ("reboot.window.deadline", "inf", "inf", "at least 0 and at most 1000000000 seconds"),
+        ("reboot.sentinel.path", '"run/x"', "'run/x'", "an absolute path of a file"),
+        ("reboot.fleet_lock.group", '"a b"', "'a b'", "letters, digits, . and -"),
+        ("reboot.fleet_lock.url", '"ftp://locks.example"', "'ftp://locks.example'", LOCK_URL),
+        ("reboot.fleet_lock.url", '"https://me:x@locks.example"', "'https://me:x@locks.example'", LOCK_URL),
+        ("reboot.fleet_lock.url", '"https://locks.example:x"', "'https://locks.example:x'", LOCK_URL),
+        ("reboot.fleet_lock.ca", '"ca.pem"', "'ca.pem'", CERTIFICATES),
         ("reboot", "3", "3", "a section [reboot]"),
         ("node_config.sources", '"/a"', "'/a'", "an array of texts"),
         ("node_config.sources", '["/a", 1]', "an array", "an array of texts"),
@@ -174,6 +180,32 @@ def test_a_value_of_the_wrong_type_or_out_of_range(host, key, value, found, expe
         assert refused(host, f"{key} = {value}\n").failure.message.startswith(f"{host.below(DROP_IN)}: not TOML: ")
     else:
         assert_refused(host, f"{key} = {value}\n", f"{key}: found {found}, expected {expected}")
+
+
+WEEKLY = "[reboot.window]\nwindows = [{}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("reboot.strategy = 'window'\n", "reboot.strategy: 'window' needs reboot.window.windows, which is not set"),
+        ("reboot.strategy = 'fleet-lock'\n", "reboot.strategy: 'fleet-lock' needs reboot.fleet_lock.url, which is not"),
+        (WEEKLY.format("'Sat 02:00 0h'"), "reboot.window.windows: 'Sat 02:00 0h': a window of no length never opens"),
+        (WEEKLY.format("'Sat 02:00-01:00'"), "reboot.window.windows: 'Sat 02:00-01:00': expected DAYS HH:MM LENGTH"),
+        (WEEKLY.format("'Sat 25:00 1h'"), "there is no 25:00 in a day"),
+        (WEEKLY.format("'Saturday 02:00 1h'"), "'Saturday' is no day; days are Mon, Tue"),
+        (WEEKLY.format("'Sat 02:00 200h'"), "a window may be a week long at most"),
+        (WEEKLY.format("'Sat 02:00 -1h'"), "'-1h' is no length; expected hours and minutes"),
+        ("reboot.window.time_zone = 'Mars/Olympus'\n", "reboot.window.time_zone: this host knows no time zone 'Mars/"),
+        ("reboot.window.time_zone = '../../etc/passwd'\n", "this host knows no time zone '../../etc/passwd'"),
+        ("reboot.window.time_zone = ''\n", "this host knows no time zone ''"),
+    ],
+)
+def test_settings_that_do_not_fit_together_or_a_window_that_is_none(host, text, what):
+    failure = refused(host, text).failure
+    assert failure.code is Code.SETTINGS_INVALID
+    assert failure.message.startswith(f"{host.below(DROP_IN)}: reboot.")
+    assert what in failure.message
 
 
 def test_the_file_that_is_wrong_is_the_one_named(host):
@@ -233,9 +265,13 @@ def test_a_new_field_or_section_needs_nothing_but_its_dataclass():
 
 
 def test_the_type_of_every_field_is_one_that_can_be_checked():
-    for section in get_type_hints(Settings).values():
-        assert set(get_type_hints(section).values()) <= set(settings_module._TYPES)
+    sections = [Settings]
+    for section in sections:
+        types = set(get_type_hints(section).values())
+        sections += [inner for inner in types if is_dataclass(inner)]
+        assert {kind for kind in types if not is_dataclass(kind)} <= set(TYPES)
+    assert len(sections) > len(fields(Settings)) + 1
 
 
 def test_every_range_is_that_of_a_setting():
-    assert set(settings_module._RANGES) <= set(settings_module._names(Settings(), ""))
+    assert set(RANGES) <= set(settings_module._names(Settings(), ""))

@@ -1,0 +1,1 @@
+"""When may the node reboot? A file a strategy; values in, a verdict out."""

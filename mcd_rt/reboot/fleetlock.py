@@ -1,0 +1,40 @@
+"""``fleet-lock``: when a lock server has a slot for this node, which keeps it until its new kernel was seen to run."""
+
+from typing import assert_never
+
+from mcd_rt.model.plan import Ignored, Plan, Steady, Waiting
+from mcd_rt.model.record import Record
+from mcd_rt.reboot.situation import LockDenied, LockGranted, LockUnknown, RebootSituation
+from mcd_rt.reboot.splay import spread
+from mcd_rt.reboot.verdict import Go, TakeLock, Verdict, Wait
+
+
+def decide_fleet_lock(situation: RebootSituation) -> Verdict:
+    """Go with the lock; without it ask, and after a no ask again at intervals that differ from node to node."""
+    settings = situation.settings.fleet_lock
+    match situation.lock:
+        case LockGranted():
+            return Go(f"the lock of {settings.url} is ours")
+        case LockDenied(at, failure) if not situation.asked and situation.now < (again := next_try(situation, at)):
+            return Wait(f"waits for the lock of {settings.url} (group {settings.group})", again, failure)
+        case LockDenied() | LockUnknown():
+            begin = spread(situation, situation.staged_at, f"reboot.strategy is {situation.settings.strategy}")
+            return TakeLock() if isinstance(begin, Go) else begin
+        case _:
+            assert_never(situation.lock)
+
+
+def next_try(situation: RebootSituation, denied_at: float) -> float:
+    """When to ask again after a no, in seconds since the epoch: half to one and a half intervals later."""
+    return denied_at + situation.settings.fleet_lock.interval * (0.5 + situation.luck)
+
+
+def is_reboot_over(record: Record, plan: Plan) -> bool:
+    """Whether what a reboot took from others may be given back: the lock, and what hooks did before it.
+
+    Only a node that is as it is wanted, or of which nothing is wanted that it did not come up with, is worth a slot
+    again: one that failed keeps it, so that a bad image takes no more nodes than there are slots.
+    """
+    if record.attempt is not None:
+        return False
+    return isinstance(plan, Steady) or (isinstance(plan, Waiting | Ignored) and record.failure is None)

@@ -1,0 +1,36 @@
+"""What a strategy says."""
+
+from dataclasses import dataclass
+
+from mcd_rt.errors import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Reboot now; ``why`` is half a sentence."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now: for what, until when (seconds since the epoch) if that is known, and what is wrong if anything is."""
+
+    what: str
+    until: float | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeLock:
+    """Ask the lock server, then ask again with its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveToOthers:
+    """Somebody else drains and reboots the node once he sees this file."""
+
+    sentinel: str
+
+
+Verdict = Go | Wait | TakeLock | LeaveToOthers
