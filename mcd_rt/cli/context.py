@@ -3,18 +3,14 @@
 import logging
 import os
 import sys
-from pathlib import Path
 
+from mcd_rt.cli.place import host_paths
 from mcd_rt.effects import HostEffects
-from mcd_rt.hostpaths import HostPaths
 from mcd_rt.observation import Context
 from mcd_rt.report.reporter import Reporter
 from mcd_rt.settings import load_settings
 
-
-def host_paths() -> HostPaths:
-    """The host's paths, below ``MCD_RT_ROOT`` where that is set."""
-    return HostPaths(Path(os.environ.get("MCD_RT_ROOT") or "/"))
+__all__ = ["host_paths", "make_context", "start_logging"]
 
 
 def make_context(*, may_reboot: bool = True, silent: bool = False) -> Context:

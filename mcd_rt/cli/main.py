@@ -30,6 +30,7 @@ _VERBS = (
     "demo",
     "sim",
     "worker",
+    "hooks",
 )
 """Each a module of this package; only the one that is asked for is imported: a daemon carries no simulator."""
 

@@ -45,11 +45,11 @@ def worker_for(job: str, settings: ContentSettings, host: HostPaths, argv: Seque
     path = host.below(_SOCKETS[job])
     if settings.worker == "socket" or (settings.worker == "auto" and path.is_socket()):
         return Listening(path)
-    return Command(tuple(argv), _environment(secrets=job == "fetch"))
+    return Command(tuple(argv), child_environment(secrets=job == "fetch"))
 
 
-def _environment(*, secrets: bool) -> dict[str, str]:
-    """The agent's own without what connects it to its services; credentials only for who needs them."""
+def child_environment(*, secrets: bool) -> dict[str, str]:
+    """Of the agent's own what does not connect it to its services; credentials only for who needs them."""
     hidden = _SERVICE_VARIABLES if secrets else _SERVICE_VARIABLES + _SECRETS
     return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
 

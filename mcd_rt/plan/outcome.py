@@ -71,6 +71,9 @@ _RETRIED = frozenset(
         Code.MEMORY_LOW,
         Code.VERIFICATION_FAILED,
         Code.WRITE_FAILED,
+        Code.HOOK_FAILED,
+        Code.HOOK_TIMEOUT,
+        Code.HOOK_REFUSED,
     }
 )
 """What may pass by itself. Everything else waits for a person, or for another config."""

@@ -43,6 +43,9 @@ PASSING = {
     Code.MEMORY_LOW,
     Code.VERIFICATION_FAILED,
     Code.WRITE_FAILED,
+    Code.HOOK_FAILED,
+    Code.HOOK_TIMEOUT,
+    Code.HOOK_REFUSED,
 }
 
 

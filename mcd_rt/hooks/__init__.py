@@ -1,0 +1,1 @@
+"""An administrator's programs around the reboot: before it, and after it was verified."""
