@@ -19,11 +19,16 @@ class Logind:
         self._reboot = reboot
         self._flags = flags
         self._preparing = False
+        self._wall = ""
+        self._scheduled: list[Value] = ["", 0]
         handlers: dict[str, Handler] = {
             "Reboot": self._plain_reboot,
             "RebootWithFlags": self._reboot_with_flags,
             "CanReboot": self._can_reboot,
             "ListInhibitors": self._list_inhibitors,
+            "SetWallMessage": self._set_wall_message,
+            "ScheduleShutdown": self._schedule,
+            "CancelScheduledShutdown": self._cancel,
         }
         named = {f"{LOGIN_MANAGER}.{name}": handler for name, handler in handlers.items()}
         self.service = BusService(LOGIN, named, self._properties)
@@ -37,12 +42,36 @@ class Logind:
         if (path, interface) != (LOGIN_PATH, LOGIN_MANAGER):
             raise CallError(UNKNOWN_METHOD, f"Unknown object {path} or interface {interface}.")
         blocked = "shutdown" if self._faults.inhibitor else ""
-        return {"PreparingForShutdown": Typed("b", self._preparing), "BlockInhibited": Typed("s", blocked)}
+        return {
+            "PreparingForShutdown": Typed("b", self._preparing),
+            "BlockInhibited": Typed("s", blocked),
+            "ScheduledShutdown": Typed("(st)", self._scheduled),
+            "WallMessage": Typed("s", self._wall),
+        }
 
     async def _plain_reboot(self, call: Message) -> Reply:
         """Ignores inhibitors, as root's calls do."""
+        self._scheduled, self._wall = ["", 0], ""  # the next boot knows nothing of it
         self._reboot(await self.service.process_of(call.sender))
         return "", []
+
+    async def _set_wall_message(self, call: Message) -> Reply:
+        text, enabled = call.body
+        self._wall = str(text) if enabled else ""
+        return "", []
+
+    async def _schedule(self, call: Message) -> Reply:
+        """Only the kind that announces, and does nothing when its time comes."""
+        kind, at = call.body
+        if not str(kind).startswith("dry-"):
+            raise CallError(f"{BUS}.Error.InvalidArgs", "Unsupported shutdown type")
+        self._scheduled = [kind, at]
+        return "", []
+
+    async def _cancel(self, _call: Message) -> Reply:
+        was = bool(self._scheduled[0])
+        self._scheduled = ["", 0]
+        return "b", [was]
 
     async def _reboot_with_flags(self, call: Message) -> Reply:
         [flags] = call.body

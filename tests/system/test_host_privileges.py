@@ -35,7 +35,7 @@ def asked_of_polkit(host: Host, user: str, actions: list[str]) -> dict[str, bool
 
 def test_polkit_grants_the_rules_to_the_agents_user_alone_and_no_more(host: Host):
     known = [action for action in granted_by_rules() if not action.startswith("com.redhat.tuned")]
-    assert len(known) == 13
+    assert len(known) == 14
     host.boot()
     assert asked_of_polkit(host, "mcd-rt", known) == dict.fromkeys(known, True)
     assert asked_of_polkit(host, "nobody", known) == dict.fromkeys(known, False)
