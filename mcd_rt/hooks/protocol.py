@@ -18,11 +18,12 @@ from typing import assert_never
 from mcd_rt.content.fields import JsonObject, integer, mapping, optional_text, parse_object, printable, text
 from mcd_rt.errors import Code, Failure
 
-LINE = 16 * 1024
+LINE = 64 * 1024
 LONGEST_TIMEOUT = 24 * 3600.0
 
 _CODES = (Code.HOOK_FAILED, Code.HOOK_TIMEOUT, Code.HOOK_REFUSED)
 _MOST_HOOKS = 1000
+_LONGEST_FACT = 512
 
 
 @unique
@@ -93,7 +94,7 @@ Answer = Begun | Said | Done | Failed
 
 def encode_call(call: Call) -> bytes:
     """The line to send; texts that are not ours are made printable and cut to fit."""
-    facts = {name: printable(value) for name, value in asdict(call.facts).items()}
+    facts = {name: printable(value, _LONGEST_FACT) for name, value in asdict(call.facts).items()}
     return _line({"occasion": call.occasion, "timeout": int(call.timeout * 1000), "facts": facts})
 
 

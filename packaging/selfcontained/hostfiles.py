@@ -17,6 +17,7 @@ _PLACES = (
     ("packaging/greenboot/mcd-rt.service.d", "*.conf", "usr/lib/systemd/system/mcd-rt.service.d"),
     ("packaging/monitoring", "**/*", "usr/share/mcd-rt/monitoring"),
     ("packaging/manifests", "**/*", "usr/share/mcd-rt/manifests"),
+    ("packaging/hooks", "*.sh", "usr/share/mcd-rt/hooks"),
     ("packaging/examples", "**/*", "usr/share/mcd-rt/examples"),
     ("packaging/container", "install_on_host.py", "usr/share/mcd-rt"),
     ("packaging/container", "mcd-rt*", "usr/share/mcd-rt/container"),
@@ -31,9 +32,13 @@ _PLACES = (
 _ALSO = (
     "usr/lib/mcd-rt/config.d",
     "usr/lib/mcd-rt/sysctl.d",
+    "usr/lib/mcd-rt/pre-reboot.d",
+    "usr/lib/mcd-rt/post-verify.d",
     "etc/mcd-rt/config.d",
     "etc/mcd-rt/machineconfig.d",
     "etc/mcd-rt/sysctl.d",
+    "etc/mcd-rt/pre-reboot.d",
+    "etc/mcd-rt/post-verify.d",
 )
 _OURS = ("mcd-rt", "mcd_rt")
 
