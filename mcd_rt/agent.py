@@ -40,7 +40,8 @@ from mcd_rt.plan.plan import make_plan
 from mcd_rt.plan.situation import Situation
 from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, arguments_of_boot, judge_boot
 from mcd_rt.record import load_record, set_record_aside
-from mcd_rt.steps import discard, is_rebooting, reboot, remember, stage
+from mcd_rt.sentinel import withdraw_sentinel
+from mcd_rt.steps import discard, is_rebooting, remember, stage
 from mcd_rt.supply import digests_in_use, provide
 
 SWITCHES_KEPT = 5
@@ -134,6 +135,8 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
     if not observed.fresh and not isinstance(plan, Steady | Waiting | Ignored | Refused):
         deployments = await ask_deployments(context, observed.host)  # nothing is done on what was only remembered
         return await _take_step(context, replace(observed, deployments=deployments, fresh=True))
+    if not isinstance(plan, Reboot):
+        situation = replace(situation, record=withdraw_sentinel(context, situation))
     match plan:
         case Change() | Reboot():
             held = judge_brake(situation.record, plan.target, context.settings.reboot, context.effects.now())
@@ -141,19 +144,30 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
                 return outcome_of_plan(held)
             if isinstance(plan, Change):
                 return await stage(context, situation, plan)
+            from mcd_rt.rebooting import reboot  # noqa: PLC0415 - an idle agent never needs what reboots
+
             return await reboot(context, observed.config, situation, plan)
         case Discard():
             return await discard(context, situation, plan)
         case Steady():
-            _tidy(context, situation)
+            situation = replace(situation, record=_tidy(context, situation))
             await _tune(context, situation.host)
+            await _finish_reboot(context, situation, plan)
             return outcome_of_plan(plan)
         case Waiting() | Ignored() | Refused() | Held():
+            await _finish_reboot(context, situation, plan)
             return outcome_of_plan(plan)
         case NeedsBase() | NeedsContent() | NeedsDigest() | NeedsOs():
             raise AgentError(Code.INTERNAL_ERROR, f"a plan was not given what it asks for: {plan}")
         case _:
             assert_never(plan)
+
+
+async def _finish_reboot(context: Context, situation: Situation, plan: Plan) -> None:
+    if situation.record.hooks_due or situation.record.lock is not None:
+        from mcd_rt.aftermath import finish_reboot  # noqa: PLC0415 - an idle agent never needs what reboots
+
+        await finish_reboot(context, situation, plan)
 
 
 def allow_retry(context: Context) -> None:
@@ -168,12 +182,15 @@ def allow_retry(context: Context) -> None:
     remember(context, release_brake(record))
 
 
-def _tidy(context: Context, situation: Situation) -> None:
-    """What nothing needs any more: images, copies a worker left, an attempt of this boot that leads nowhere."""
+def _tidy(context: Context, situation: Situation) -> Record:
+    """What nothing needs any more goes: images, copies a worker left, an attempt of this boot that leads nowhere."""
     prune(context.effects, context.paths, digests_in_use(situation))
     drop_repositories(context.effects, context.paths)
-    if situation.record.attempt is not None and situation.deployments.staged is None:
-        remember(context, replace(situation.record, attempt=None))
+    record = situation.record
+    if record.attempt is not None and situation.deployments.staged is None:
+        record = replace(record, attempt=None)
+        remember(context, record)
+    return record
 
 
 async def _tune(context: Context, host: Host) -> None:

@@ -9,6 +9,7 @@ from mcd_rt.desired.sources import ConfigSeen, NodeConfig, recall_node_config
 from mcd_rt.effects import Effects
 from mcd_rt.errors import Code, Failure
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.lockseen import LockSeen
 from mcd_rt.model.deployment import Deployments
 from mcd_rt.model.host import Host
 from mcd_rt.model.record import Record
@@ -26,10 +27,10 @@ from mcd_rt.report.reporter import Reporter
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a pass works with; ``may_reboot`` is false for ``apply --no-reboot``.
+    """What a pass works with; ``may_reboot`` is false for ``apply --no-reboot``, ``reboot_now`` true for ``reboot``.
 
-    ``seen``, ``config_seen`` and ``tuning_seen`` are what the pass before saw, so that what has not changed is not
-    asked again.
+    ``seen``, ``config_seen``, ``tuning_seen`` and ``lock_seen`` are what the pass before saw, so that what has not
+    changed is not asked again.
     """
 
     paths: HostPaths
@@ -37,9 +38,11 @@ class Context:
     effects: Effects
     reporter: Reporter
     may_reboot: bool = True
+    reboot_now: bool = False
     seen: Recollection = field(default_factory=Recollection)
     config_seen: ConfigSeen = field(default_factory=ConfigSeen)
     tuning_seen: TuningSeen = field(default_factory=TuningSeen)
+    lock_seen: LockSeen = field(default_factory=LockSeen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,40 +3,37 @@
 Everything is looked at again by the next pass: what a step leaves behind, it finds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import assert_never
 
-from mcd_rt.act.finalize import check_reboot_allowed, is_going_down, reboot_into
+from mcd_rt.act.finalize import is_going_down
 from mcd_rt.act.stage import Handles, RpmOstreeAccess, StagedMismatch, discard_staged, stage_step
 from mcd_rt.content.cache import open_packages
 from mcd_rt.content.osentry import open_repository
 from mcd_rt.dbus.transaction import Outcome as TransactionOutcome
 from mcd_rt.dbus.transaction import Progress
-from mcd_rt.desired.sources import NodeConfig, read_node_config
-from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.hooks.find import has_hooks
+from mcd_rt.hooks.protocol import Occasion
 from mcd_rt.model.plan import ArgumentsChange, Assembly, Change, Discard, OwnArguments, Rebase, Reboot, Step
 from mcd_rt.model.record import Attempt, Phase, Record
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context, ask_deployments
 from mcd_rt.plan.brake import count_reboot
 from mcd_rt.plan.layering import shape_of
-from mcd_rt.plan.outcome import GoingDown, Outcome, Progressed, Settled
+from mcd_rt.plan.outcome import Outcome, Progressed, Settled
 from mcd_rt.plan.situation import Situation
 from mcd_rt.record import save_record
 from mcd_rt.report.endings import end_of
 from mcd_rt.report.labels import TransactionMethod
-from mcd_rt.room import check_room_to_stage, judge_room_to_boot
-
-_REFUSALS = frozenset({Code.REBOOT_REFUSED, Code.FINALIZE_FAILED, Code.TRANSACTION_FOREIGN, Code.RPM_OSTREE_DENIED})
-"""What says for certain that no reboot comes of having asked for one."""
+from mcd_rt.room import check_room_to_stage
 
 
 async def stage(context: Context, situation: Situation, change: Change) -> Outcome:
     """Step 6: the next transaction of a change, locked, read back."""
-    if await is_going_down(_access(context), must_know=False):
-        return _wait_for_shutdown(context)
+    if await is_going_down(access_of(context), must_know=False):
+        return wait_for_shutdown(context)
     room = await check_room_to_stage(context, situation, change)
     step = change.steps[0]
     for rebase in filter(None, map(_repository_of, change.steps)):  # first: nothing half waits for a download
@@ -45,6 +42,7 @@ async def stage(context: Context, situation: Situation, change: Change) -> Outco
         await provide_repository(context, situation, rebase.image)
     context.reporter.enter(State.STAGING, f"{change.target.kernel_type}; {_described(step)}{room}")
     begun = situation.record.attempt
+    is_same = begun is not None and begun.target.identity == change.target.identity
     staged_before = begun.deployment_id if begun is not None and begun.deployment_id == change.merge_id else ""
     attempt = Attempt(
         change.target,
@@ -54,17 +52,21 @@ async def stage(context: Context, situation: Situation, change: Change) -> Outco
         staged_before,  # ours until another takes its place, whatever ends us before
         change.on_staged,
         change.arguments,
+        0.0,
+        begun.luck if is_same and begun is not None else context.effects.chance(),
     )
     record = replace(situation.record, attempt=attempt, foreign_removals=change.foreign_removals)
     remember(context, record)
     with _opened(context, change, step) as handles:
         try:
-            staged = await stage_step(_access(context), change, handles)
+            staged = await stage_step(access_of(context), change, handles)
         except StagedMismatch as mismatch:
             remember(context, replace(record, attempt=replace(attempt, deployment_id=mismatch.deployment_id)))
             await _drop_unplanned(context, situation, change, mismatch.deployment_id)
             raise
-    remember(context, replace(record, attempt=replace(attempt, phase=Phase.STAGED, deployment_id=staged.id)))
+    since = (begun.staged_at if is_same and begun is not None else 0.0) or context.effects.now()
+    attempt = replace(attempt, phase=Phase.STAGED, deployment_id=staged.id, staged_at=since)
+    remember(context, replace(record, attempt=attempt))
     return Progressed()
 
 
@@ -78,57 +80,16 @@ async def _drop_unplanned(context: Context, situation: Situation, change: Change
     found = await ask_deployments(context, situation.host)
     is_planned = (shape_of(found.merge), found.kernel_arguments) == (change.shape, change.kernel_arguments)
     if found.merge.id == deployment_id and not is_planned:
-        await discard_staged(_access(context), deployment_id)
+        await discard_staged(access_of(context), deployment_id)
 
 
 async def discard(context: Context, situation: Situation, plan: Discard) -> Outcome:
     """What we staged is not wanted any more, or not whole."""
     context.reporter.enter(State.STAGING, f"dropping {plan.deployment_id}: {plan.why}")
-    await discard_staged(_access(context), plan.deployment_id)
+    await discard_staged(access_of(context), plan.deployment_id)
     if situation.record.attempt is not None:  # it ends here: the next boot has nothing to tell about it
         remember(context, replace(situation.record, attempt=None))
     return Progressed()
-
-
-async def reboot(context: Context, config: NodeConfig, situation: Situation, plan: Reboot) -> Outcome:
-    """Step 7: everything is staged and whole; finalize it and reboot, if that is still wanted."""
-    into = f"{plan.target.kernel_type} is staged ({plan.deployment_id})"
-    before = situation.record
-    if not is_rebooting(before, plan):
-        into += await _room_to_boot(context, situation, plan)
-    if not context.may_reboot or context.settings.reboot.strategy == "never":
-        why = "reboot.strategy is never" if context.may_reboot else "this pass may not reboot"
-        lock = "locked until a reboot of ours" if plan.locked else "not locked: any reboot applies it"
-        return Settled(State.STAGED, f"{into}, {lock}; {why}")
-    if not is_rebooting(before, plan) and await is_going_down(_access(context), must_know=True):
-        return _wait_for_shutdown(context)
-    await check_reboot_allowed(_access(context))
-    if read_node_config(context.paths, context.settings.node_config) != config:
-        return Progressed()  # it changed while we waited: look again first
-    if not is_rebooting(before, plan):
-        counted = count_reboot(before, plan.target, context.effects.now())
-        remember(context, replace(counted, attempt=_rebooting(context, situation, plan)))
-    context.reporter.enter(State.REBOOTING, into)
-    try:
-        await reboot_into(_access(context), plan)
-    except AgentError as error:
-        if error.failure.code in _REFUSALS:  # any other may be an answer that was lost: the node may go down
-            remember(context, before)
-        raise
-    context.reporter.metrics.count_reboot()
-    return GoingDown(into)
-
-
-async def _room_to_boot(context: Context, situation: Situation, plan: Reboot) -> str:
-    """What has to be said of it; raises ``boot-space``, and then nothing of ours stays staged to fail at shutdown."""
-    found = await judge_room_to_boot(context, situation, plan)
-    if not isinstance(found, Failure):
-        return found
-    if plan.on_staged:
-        kept = "what is staged has another client's work in it and stays, locked"
-        raise AgentError(found.code, found.message, f"{found.hint}; {kept}")
-    await discard(context, situation, Discard(plan.deployment_id, "there is no room for its kernel in /boot"))
-    raise AgentError(found.code, found.message, f"{found.hint}; what was staged is dropped")
 
 
 def is_rebooting(record: Record, plan: Change | Reboot) -> bool:
@@ -141,23 +102,29 @@ def is_rebooting(record: Record, plan: Change | Reboot) -> bool:
     )
 
 
+def count_attempt(context: Context, situation: Situation, plan: Reboot) -> Record:
+    """The record with one more reboot into what is staged, to be written before it is asked for."""
+    begun, now = situation.record.attempt, context.effects.now()
+    attempt = Attempt(
+        plan.target,
+        Phase.REBOOTING,
+        situation.host.boot_id,
+        begun.started if begun is not None else now,
+        plan.deployment_id,
+        plan.on_staged,
+        begun.arguments if begun is not None else OwnArguments(situation.record.kernel_arguments),
+        begun.staged_at if begun is not None else now,
+        begun.luck if begun is not None else 0.0,
+    )
+    after = has_hooks(context.paths, Occasion.POST_VERIFY)
+    counted = count_reboot(situation.record, plan.target, now)
+    return replace(counted, attempt=attempt, hooks_due=counted.hooks_due or after)
+
+
 def remember(context: Context, record: Record) -> None:
     """Write the record and show it; raises ``AgentError`` (``write-failed``)."""
     save_record(context.effects, context.paths, record)
     context.reporter.show_record(record)
-
-
-def _rebooting(context: Context, situation: Situation, plan: Reboot) -> Attempt:
-    begun = situation.record.attempt
-    return Attempt(
-        plan.target,
-        Phase.REBOOTING,
-        situation.host.boot_id,
-        begun.started if begun is not None else context.effects.now(),
-        plan.deployment_id,
-        plan.on_staged,
-        begun.arguments if begun is not None else OwnArguments(situation.record.kernel_arguments),
-    )
 
 
 def _repository_of(step: Step) -> Rebase | None:
@@ -180,12 +147,25 @@ def _opened(context: Context, change: Change, step: Step) -> Iterator[Handles]:
         yield Handles(packages, repository)
 
 
-def _wait_for_shutdown(context: Context) -> Settled:
+def show_blocked(context: Context) -> Callable[[str], None]:
+    """What tells who is waited for because he blocks the reboot, and until when."""
+    until = context.effects.now() + context.settings.reboot.inhibitor_wait
+
+    def show(holders: str) -> None:
+        context.reporter.enter(State.STAGED, f"the reboot waits for who blocks it: {holders}", next_attempt=until)
+
+    return show
+
+
+def wait_for_shutdown(context: Context) -> Settled:
+    """Somebody else shuts the node down: nothing is begun before that is over."""
     until = context.effects.now() + context.settings.reboot.stuck_after
     return Settled(State.WAITING, "the node is being shut down by somebody else: nothing is begun now", until=until)
 
 
-def _access(context: Context) -> RpmOstreeAccess:
+def access_of(context: Context) -> RpmOstreeAccess:
+    """How steps reach rpm-ostree, with everything told to the reporter."""
+
     def show(progress: Progress) -> None:
         context.reporter.show_progress(progress.text, progress.percent)
 

@@ -1,10 +1,11 @@
 """Finalize what is staged and reboot into it, in one act that is ours."""
 
+from collections.abc import Callable
 from typing import assert_never
 
 from mcd_rt.act.stage import RpmOstreeAccess
 from mcd_rt.dbus.bus import bus_address, open_bus
-from mcd_rt.dbus.logind import blocking_inhibitors, is_preparing_for_shutdown, reboot
+from mcd_rt.dbus.logind import Inhibitor, is_preparing_for_shutdown, reboot, wait_until_unblocked
 from mcd_rt.dbus.rpmostree import RpmOstree
 from mcd_rt.dbus.systemd import wait_until_active
 from mcd_rt.dbus.transaction import Done, Failed, Foreign, Lost, NotStarted, Outcome
@@ -29,21 +30,28 @@ async def is_going_down(access: RpmOstreeAccess, *, must_know: bool) -> bool:
             return False  # a host without logind: what is staged is locked, and its reboot will be refused
 
 
-async def check_reboot_allowed(access: RpmOstreeAccess) -> None:
+async def check_reboot_allowed(
+    access: RpmOstreeAccess, patience: float, on_blocked: Callable[[str], None] = lambda _holders: None
+) -> None:
     """Look before the reboot is counted: who objects, and whether a shutdown would finalize at all.
 
-    A reboot before that service is active loses the staged deployment
-    (``reference/machine-config-daemon.md`` 5.5). Raises ``AgentError``: ``reboot-refused``,
-    ``finalize-failed``.
+    Who objects is waited for, ``patience`` seconds; ``on_blocked`` is told who. A reboot before that service is active
+    loses the staged deployment (``reference/machine-config-daemon.md`` 5.5). Raises ``AgentError``:
+    ``reboot-refused``, ``finalize-failed``.
     """
     async with open_bus(bus_address(), access.settings.connect_timeout) as bus:
         await wait_until_active(bus, _FINALIZER, _FINALIZER_TIMEOUT)
-        inhibitors = await blocking_inhibitors(bus)
+        inhibitors = await wait_until_unblocked(bus, patience, lambda found: on_blocked(_named(found)))
     if inhibitors:
-        holders = ", ".join(f"{inhibitor.who} ({inhibitor.why})" for inhibitor in inhibitors)
         raise AgentError(
-            Code.REBOOT_REFUSED, f"a reboot is blocked by {holders}", "it is tried again; `systemd-inhibit --list`"
+            Code.REBOOT_REFUSED,
+            f"a reboot is blocked by {_named(inhibitors)}",
+            "it is tried again; `systemd-inhibit --list`",
         )
+
+
+def _named(inhibitors: tuple[Inhibitor, ...]) -> str:
+    return ", ".join(f"{inhibitor.who} ({inhibitor.why})" for inhibitor in inhibitors)
 
 
 async def reboot_into(access: RpmOstreeAccess, plan: Reboot) -> None:

@@ -1,4 +1,4 @@
-"""Stage one step of a change, locked, and read back what was made of it.
+"""Stage one step of a change, and read back what was made of it.
 
 "Success" is what the deployments say, not what the transaction said: rpm-ostree reports "No change." as
 success, and an outcome that was not heard may have been one (``reference/rpm-ostree-dbus.md`` 2 and 3).
@@ -59,7 +59,7 @@ class Handles:
 
 
 async def stage_step(access: RpmOstreeAccess, change: Change, handles: Handles) -> Deployment:
-    """Run the first step of a change and return the staged deployment, which is as planned and locked.
+    """Run the first step of a change and return the staged deployment, which is as planned, its lock included.
 
     Raises ``AgentError``: ``transaction-*``, ``staged-mismatch``, ``layering-locked``, ``rpm-ostree-*``,
     ``bus-unavailable``.
@@ -160,8 +160,8 @@ def _difference(deployments: Deployments, change: Change) -> str:
     merge = deployments.merge
     if not merge.staged or merge.id == change.merge_id:
         return "nothing is staged" if not merge.staged else f"{merge.id} is staged as before"
-    if not merge.locked:
-        return f"{merge.id} is not locked"
+    if merge.locked is not change.steps[0].locked:
+        return f"{merge.id} is {'locked' if merge.locked else 'not locked'}"
     shape, planned = shape_of(merge), change.shape
     missing = set(planned.local) - set(shape.local)
     if missing:

@@ -17,6 +17,10 @@ progress can be said in the middle of one.
     ← {"os": {"form": "container", "commit": ..., ...}}       ← {"files": [["objects/...", 120], ...]} + their bytes
     ← {"done": true}                                          ← file and chunks as above, done
 
+    → {"op": "lock", "url": ..., "take": true, ...}
+    ← {"lock": {"granted": false, "said": ...}}
+    ← {"done": true}
+
 ``files`` announces many small files at once: their bytes follow in the same order, at most ``CHUNK`` together.
 
 Asked for its identity alone (``Extent.IDENTITY``), the worker ends after the ``image`` frame; asked for all layers
@@ -30,6 +34,7 @@ from typing import assert_never
 
 from mcd_rt.content import fields
 from mcd_rt.content.fields import MAX_FILES, JsonObject
+from mcd_rt.content.lockwords import LockFrame, LockRequest, lock_fields, lock_of
 from mcd_rt.content.osfacts import os_fields, os_of
 from mcd_rt.content.packagefacts import CAPABILITIES, PackageFrame, checked_package, package_fields, package_of
 from mcd_rt.content.requests import (
@@ -57,6 +62,8 @@ __all__ = [
     "FetchRequest",
     "ImageRequest",
     "InspectRequest",
+    "LockFrame",
+    "LockRequest",
     "OsRequest",
     "PackageFrame",
     "RepositoryRequest",
@@ -80,6 +87,8 @@ _WORKER_CODES = frozenset(code for code in Code if code.startswith(("image-", "p
     Code.WORKER_FAILED,
     Code.CACHE_FULL,
     Code.OS_IMAGE_UNSUPPORTED,
+    Code.LOCK_UNREACHABLE,
+    Code.LOCK_PROTOCOL,
 }
 
 
@@ -150,7 +159,16 @@ class ErrorFrame:
 
 
 Frame = (
-    ImageFrame | FileFrame | FilesFrame | ChunkFrame | ProgressFrame | PackageFrame | OsFrame | DoneFrame | ErrorFrame
+    ImageFrame
+    | FileFrame
+    | FilesFrame
+    | ChunkFrame
+    | ProgressFrame
+    | PackageFrame
+    | OsFrame
+    | LockFrame
+    | DoneFrame
+    | ErrorFrame
 )
 
 
@@ -167,6 +185,8 @@ def encode(frame: Frame) -> bytes:
             return _line({"package": package_fields(frame)})
         case OsFrame(found):
             return _line({"os": os_fields(found)})
+        case LockFrame():
+            return _line({"lock": lock_fields(frame)})
         case DoneFrame():
             return _line({"done": True})
         case ErrorFrame(failure):
@@ -212,6 +232,8 @@ def _frame(frame: JsonObject) -> Frame:
         return package_of(fields.mapping(frame, "package"))
     if "os" in frame:
         return OsFrame(os_of(fields.mapping(frame, "os")))
+    if "lock" in frame:
+        return lock_of(fields.mapping(frame, "lock"))
     if "error" in frame:
         return ErrorFrame(_failure(fields.mapping(frame, "error")))
     if frame == {"done": True}:

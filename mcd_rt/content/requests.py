@@ -7,6 +7,7 @@ from typing import Protocol, assert_never
 
 from mcd_rt.content import fields
 from mcd_rt.content.fields import MAX_FILES, JsonObject
+from mcd_rt.content.lockwords import LockRequest, lock_request_fields, lock_request_of
 from mcd_rt.errors import AgentError, Code
 
 _NUMBER = (1 << 63) - 1
@@ -123,7 +124,7 @@ class InspectRequest:
 
 
 AboutImage = FetchRequest | OsRequest | RepositoryRequest
-Request = AboutImage | InspectRequest
+Request = AboutImage | InspectRequest | LockRequest
 
 
 def encode_request(request: Request) -> bytes:
@@ -149,6 +150,8 @@ def encode_request(request: Request) -> bytes:
                 for key, names in (("files", files), ("keys", keys))
             }
             return _line({"op": "inspect", **printable, "signed": signed})
+        case LockRequest():
+            return _line(lock_request_fields(request))
         case _:
             assert_never(request)
 
@@ -192,8 +195,10 @@ def _request(request: JsonObject) -> Request:
         case "inspect":
             files, keys = (fields.texts(request, key, most=MAX_FILES) for key in ("files", "keys"))
             return InspectRequest(files, keys, fields.boolean(request, "signed"))
+        case "lock":
+            return lock_request_of(request)
         case other:
-            raise ValueError(f"op: expected fetch, os, repository or inspect, found {other!r}")
+            raise ValueError(f"op: expected fetch, os, repository, inspect or lock, found {other!r}")
 
 
 def _fetch_request(request: JsonObject) -> FetchRequest:

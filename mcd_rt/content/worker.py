@@ -1,7 +1,8 @@
 """The worker: the one process that parses foreign bytes, behind one stream socket.
 
 It answers a single request and ends. Its operations need different things and are never the same process:
-``fetch``, ``os`` and ``repository`` need the image, ``inspect`` nothing but the descriptors it is sent.
+``fetch``, ``os`` and ``repository`` need the image, ``lock`` the network, ``inspect`` nothing but the descriptors it is
+sent.
 ``mcd-rt worker`` calls ``serve_standard_input``; a socket-activated unit with ``StandardInput=socket`` needs nothing
 else. Plain synchronous code, and no import of the agent.
 """
@@ -19,6 +20,7 @@ from mcd_rt.content.frames import (
     FetchRequest,
     Frame,
     InspectRequest,
+    LockRequest,
     OsRequest,
     RepositoryRequest,
 )
@@ -102,6 +104,10 @@ def _answer(connection: socket.socket) -> None:
             from mcd_rt.content.osdelivery import deliver_repository  # noqa: PLC0415 - the same
 
             deliver_repository(connection, request)
+        case LockRequest():
+            from mcd_rt.content.lockserver import answer_lock  # noqa: PLC0415 - the same
+
+            answer_lock(connection, request)
         case _:
             assert_never(request)
     _send(connection, DoneFrame())

@@ -1,10 +1,14 @@
 """logind: who objects to a reboot, and the reboot itself. Source: org.freedesktop.login1(5)."""
 
+import asyncio
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcd_rt.dbus.bus import Bus
 from mcd_rt.dbus.connection import PeerClosed, RemoteError
 from mcd_rt.dbus.names import LOGIN, LOGIN_MANAGER, LOGIN_PATH
+from mcd_rt.dbus.wire import Message
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 
@@ -42,6 +46,35 @@ async def blocking_inhibitors(bus: Bus) -> tuple[Inhibitor, ...]:
             case _:
                 raise _refused(question, ValueError(f"it lists {lock!r}"))
     return tuple(found)
+
+
+async def wait_until_unblocked(
+    bus: Bus,
+    timeout: float,  # noqa: ASYNC109 - how long to be patient
+    on_blocked: Callable[[tuple[Inhibitor, ...]], None],
+) -> tuple[Inhibitor, ...]:
+    """Who still blocks a shutdown after ``timeout`` seconds; nobody as soon as nobody does.
+
+    ``on_blocked`` is told who is waited for. Raises as ``blocking_inhibitors``.
+    """
+    changed = asyncio.Event()
+
+    def heard(message: Message) -> None:
+        if message.member == "PropertiesChanged" and message.path == LOGIN_PATH:
+            changed.set()
+
+    found = await blocking_inhibitors(bus)
+    if not found:
+        return ()
+    await bus.watch(f"type='signal',sender='{LOGIN}',path='{LOGIN_PATH}'", heard)
+    bus.closed.add_done_callback(lambda _end: changed.set())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            while found := await blocking_inhibitors(bus):
+                on_blocked(found)
+                await changed.wait()
+                changed.clear()
+    return found
 
 
 async def is_preparing_for_shutdown(bus: Bus) -> bool:

@@ -143,7 +143,7 @@ class RpmOstree:
         on_progress: Callable[[Progress], None],
         repository: int | None = None,
     ) -> Outcome:
-        """Stage one assembly, locked; ``descriptors`` are those of ``assembly.install``, in order.
+        """Stage one assembly; ``descriptors`` are those of ``assembly.install``, in order.
 
         ``repository`` is the directory of the ostree repository that a rebase takes its commit from.
         """
@@ -154,7 +154,7 @@ class RpmOstree:
     async def change_kernel_arguments(
         self, change: ArgumentsChange, on_progress: Callable[[Progress], None]
     ) -> Outcome:
-        """Stage the merge deployment with other kernel arguments, locked.
+        """Stage the merge deployment with other kernel arguments.
 
         rpm-ostree starts from what it is told is there, ostree's own argument among it (recorded: 67-kargs).
         Raises ``AgentError`` (``transaction-foreign``) where that is not what the change was planned on any more.
@@ -165,7 +165,7 @@ class RpmOstree:
             reason = f"another client changed the kernel arguments to {existing}"
             raise AgentError(Code.TRANSACTION_FOREIGN, reason, "the change is planned again")
         options: dict[str, Value] = {
-            "lock-finalization": Typed("b", value=True),
+            "lock-finalization": Typed("b", value=change.locked),
             "initiating-command-line": Typed("s", "mcd-rt: kernel arguments"),
         }
         lists: list[Value] = [list(change.add), [], list(change.remove)]

@@ -22,7 +22,7 @@ def update_modifiers(assembly: Assembly, packages: int, repository: int | None) 
 
 
 def update_options(assembly: Assembly) -> dict[str, Value]:
-    """How: locked, and without asking a repository for anything where no package comes from one.
+    """How: locked or not, and without asking a repository for anything where no package comes from one.
 
     ``allow-downgrade`` is always said with another base, because its default is not what is documented. The digest
     of the packages keeps rpm-ostree from taking two calls for the same one ("Busy / join").
@@ -31,7 +31,7 @@ def update_options(assembly: Assembly) -> dict[str, Value]:
     options: dict[str, Value] = {
         "cache-only": Typed("b", value=rebase is None or not rebase.repositories),
         "idempotent-layering": Typed("b", value=True),
-        "lock-finalization": Typed("b", value=True),
+        "lock-finalization": Typed("b", value=assembly.locked),
         "initiating-command-line": Typed("s", f"mcd-rt: {_title(assembly)} rpms={assembly.digest}"),
     }
     if rebase is None:

@@ -55,7 +55,8 @@ class Rebase:
 class Assembly:
     """One ``UpdateDeployment``: set differences against the merge deployment, each sorted.
 
-    ``uninstall`` holds requested names and NEVRAs, ``remove`` and ``reset`` names of base packages.
+    ``uninstall`` holds requested names and NEVRAs, ``remove`` and ``reset`` names of base packages. ``locked``: only a
+    reboot of ours applies what it stages.
     """
 
     install: tuple[Package, ...] = ()
@@ -63,6 +64,7 @@ class Assembly:
     remove: tuple[str, ...] = ()
     reset: tuple[str, ...] = ()
     rebase: Rebase | None = None
+    locked: bool = True
 
     @property
     def layers(self) -> bool:
@@ -81,11 +83,15 @@ class Assembly:
 
 @dataclass(frozen=True, slots=True)
 class ArgumentsChange:
-    """One ``KernelArgs``: of those ``existing`` the ones to ``remove``, once each, and those to ``add`` at the end."""
+    """One ``KernelArgs``: of those ``existing`` the ones to ``remove``, once each, and those to ``add`` at the end.
+
+    ``locked`` as in ``Assembly``.
+    """
 
     existing: tuple[str, ...]
     add: tuple[str, ...]
     remove: tuple[str, ...]
+    locked: bool = True
 
 
 Step = Assembly | ArgumentsChange

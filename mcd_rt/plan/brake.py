@@ -48,6 +48,14 @@ def count_reboot(record: Record, target: Target, now: float) -> Record:
     return replace(record, tries=tries, reboots=(*_recent(record, now), now))
 
 
+def uncount_reboot(record: Record, target: Target) -> Record:
+    """The record with one reboot into a target less: it was asked of somebody who was told in time not to do it."""
+    others = tuple(tries for tries in record.tries if tries.target != target.identity)
+    left = tries_of(record, target) - 1
+    tries = (*others, Tries(target.identity, left)) if left > 0 else others
+    return replace(record, tries=tries, reboots=record.reboots[:-1])
+
+
 def release_brake(record: Record) -> Record:
     """The record after a person said ``retry``."""
     return replace(record, tries=(), reboots=(), failure=None, given_up="")

@@ -74,6 +74,10 @@ _RETRIED = frozenset(
         Code.HOOK_FAILED,
         Code.HOOK_TIMEOUT,
         Code.HOOK_REFUSED,
+        Code.LOCK_REFUSED,
+        Code.LOCK_UNREACHABLE,
+        Code.LOCK_PROTOCOL,
+        Code.SENTINEL_FAILED,
     }
 )
 """What may pass by itself. Everything else waits for a person, or for another config."""

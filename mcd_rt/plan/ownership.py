@@ -15,18 +15,25 @@ def is_ours(situation: Situation, staged: Deployment) -> bool:
     The second is for a record that was lost or never completed. A *locked* deployment that has the target
     begun in this boot is ours, and what else is in it is another client's; and so is one that differs from
     the booted one by a kernel swap only, which no other client is known to stage locked, or by kernel arguments
-    only, where a change of ours was begun in this boot.
+    only, where a change of ours was begun in this boot. Where we lock none, only the target tells.
     """
     attempt, booted = situation.record.attempt, situation.deployments.booted
     if attempt is not None and attempt.deployment_id == staged.id:
         return attempt.boot_id == situation.host.boot_id
-    if booted is None or not staged.locked:
-        return False
+    if booted is None or not (staged.locked or is_left_to_others(situation)):
+        return False  # another client's
     begun = attempt is not None and attempt.boot_id == situation.host.boot_id
     if attempt is not None and begun and has_target(staged, attempt.target):
         return True
+    if not staged.locked:
+        return False
     same = apart_from_kernel(staged) == apart_from_kernel(booted)
     return same and (shape_of(staged) != shape_of(booted) or (begun and situation.deployments.kernel_arguments != ()))
+
+
+def is_left_to_others(situation: Situation) -> bool:
+    """Whether others reboot the node into what we stage, so that it must not be locked."""
+    return situation.settings.reboot.strategy == "sentinel"
 
 
 def is_on_staged(situation: Situation, staged: Deployment) -> bool:
@@ -61,7 +68,7 @@ def is_unplanned(situation: Situation, staged: Deployment) -> bool:
     """
     attempt = situation.record.attempt
     begun = attempt is not None and (attempt.deployment_id, attempt.phase) == (staged.id, Phase.STAGING)
-    return begun and staged.locked
+    return begun and (staged.locked or is_left_to_others(situation))
 
 
 def own_arguments(situation: Situation) -> OwnArguments:

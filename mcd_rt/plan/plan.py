@@ -33,7 +33,14 @@ from mcd_rt.plan.layering import (
     shape_of,
 )
 from mcd_rt.plan.management import leave_to
-from mcd_rt.plan.ownership import is_on_staged, is_on_the_way, is_ours, is_unplanned, own_arguments
+from mcd_rt.plan.ownership import (
+    is_left_to_others,
+    is_on_staged,
+    is_on_the_way,
+    is_ours,
+    is_unplanned,
+    own_arguments,
+)
 from mcd_rt.plan.refusals import refuse_any, refuse_change
 from mcd_rt.plan.situation import Situation
 from mcd_rt.plan.swap import Goal, aim_at_default, aim_at_flavor
@@ -107,6 +114,8 @@ def _arrived(situation: Situation, target: Target) -> Plan:
         return Steady(f"{target.kernel_type} is wanted and runs ({situation.host.kernel_release})")
     if merge.staged and is_ours(situation, merge):
         on_staged = is_on_staged(situation, merge)
+        if merge.locked and not on_staged and is_left_to_others(situation):
+            return Discard(merge.id, "it is locked, and reboot.strategy leaves the reboot to others")
         return Reboot(merge.id, merge.base_checksum, merge.locked, on_staged, target)
     failure = situation.record.failure
     if not merge.staged and failure is not None and is_fallback(failure):
@@ -127,7 +136,7 @@ def _change(situation: Situation, target: Target, steps: tuple[Step, ...], own: 
     return Change(
         target=target,
         merge_id=merge.id,
-        steps=(first, *steps[1:]),
+        steps=(replace(first, locked=not is_left_to_others(situation)), *steps[1:]),
         shape=shape,
         kernel_arguments=arguments,
         kept=foreign_layers(merge),

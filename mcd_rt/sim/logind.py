@@ -33,6 +33,11 @@ class Logind:
         named = {f"{LOGIN_MANAGER}.{name}": handler for name, handler in handlers.items()}
         self.service = BusService(LOGIN, named, self._properties)
 
+    def inhibit(self, why: str) -> None:
+        """Somebody blocks the reboot, or with no reason nobody any more; said as logind says it."""
+        self._faults.inhibitor = why
+        self.service.changed(LOGIN_PATH, LOGIN_MANAGER)
+
     def prepare(self, *, shutdown: bool) -> None:
         """Say that the node goes down, or that it does not any more."""
         self._preparing = shutdown

@@ -38,6 +38,7 @@ ceiling = 2
 [metrics]
 listen = "unix:/run/mcd-rt/metrics.sock"
 """
+_IMPATIENT = "[reboot]\ninhibitor_wait = 0.05\n"
 _CONFIG = """\
 apiVersion: machineconfiguration.openshift.io/v1
 kind: MachineConfig
@@ -151,6 +152,7 @@ def write_settings(node: SimulatedNode, more: str = "") -> None:
     settings = node.paths.below("/etc/mcd-rt/config.d/50-simulated.toml")
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(_SETTINGS + more)
+    settings.with_name("40-simulated.toml").write_text(_IMPATIENT)  # a file of its own: ``more`` may have [reboot]
 
 
 @asynccontextmanager

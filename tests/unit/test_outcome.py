@@ -46,6 +46,10 @@ PASSING = {
     Code.HOOK_FAILED,
     Code.HOOK_TIMEOUT,
     Code.HOOK_REFUSED,
+    Code.LOCK_REFUSED,
+    Code.LOCK_UNREACHABLE,
+    Code.LOCK_PROTOCOL,
+    Code.SENTINEL_FAILED,
 }
 
 

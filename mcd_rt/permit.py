@@ -1,0 +1,57 @@
+"""What a strategy has to know is read and asked, and its verdict is had."""
+
+from dataclasses import replace
+
+from mcd_rt.act.finalize import check_reboot_allowed
+from mcd_rt.fleet import take_lock
+from mcd_rt.model.plan import Reboot
+from mcd_rt.model.record import Record
+from mcd_rt.model.window import Opening, parse_window
+from mcd_rt.observation import Context
+from mcd_rt.observed.kubelet import find_kubelet
+from mcd_rt.permissionfile import read_permission
+from mcd_rt.reboot.decide import decide
+from mcd_rt.reboot.situation import RebootSituation
+from mcd_rt.reboot.verdict import TakeLock, Verdict
+from mcd_rt.steps import access_of, show_blocked
+
+
+async def judge_reboot(context: Context, record: Record, plan: Reboot) -> tuple[Verdict, Record]:
+    """May the node reboot into what is staged? The verdict, never ``TakeLock``, and the record as it is then.
+
+    A lock is asked for only where nobody else blocks the reboot, so that a slot is not held for nothing. Raises
+    ``AgentError``: ``write-failed``, and as ``check_reboot_allowed``.
+    """
+    asked = _situation(context, record, plan)
+    verdict = decide(asked)
+    if not isinstance(verdict, TakeLock):
+        return verdict, record
+    patience = context.settings.reboot.inhibitor_wait
+    await check_reboot_allowed(access_of(context), patience, show_blocked(context))
+    state, record = await take_lock(context, record)
+    return decide(replace(asked, lock=state, now=context.effects.now(), asked=False)), record
+
+
+def _situation(context: Context, record: Record, plan: Reboot) -> RebootSituation:
+    settings, now, attempt = context.settings.reboot, context.effects.now(), record.attempt
+    in_files = settings.strategy == "permission-file"
+    return RebootSituation(
+        settings,
+        now,
+        (attempt.staged_at or attempt.started) if attempt is not None else now,
+        attempt.luck if attempt is not None else 0.0,
+        plan.locked,
+        record.hold,
+        context.reboot_now,
+        find_kubelet(context.paths) if settings.strategy == "auto" else "",
+        _openings(context, now) if settings.strategy == "window" else (),
+        context.lock_seen.state,
+        read_permission(context.paths, settings.permission_file.path, now) if in_files else None,
+    )
+
+
+def _openings(context: Context, now: float) -> tuple[Opening, ...]:
+    from mcd_rt.calendar import find_zone, openings  # noqa: PLC0415 - an agent without windows needs no calendar
+
+    settings = context.settings.reboot.window
+    return openings(map(parse_window, settings.windows), find_zone(settings.time_zone), now)
