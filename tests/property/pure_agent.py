@@ -130,13 +130,17 @@ class World:
 
     def reboot(self, plan: Reboot, *, finalizes: bool = True) -> Verdict | None:
         """Finalize and reboot; what became of it."""
+        self.ask_for_reboot(plan)
+        return self.boot(finalizes=finalizes)
+
+    def ask_for_reboot(self, plan: Reboot) -> None:
+        """Write it down and finalize; the node is still up."""
         begun = self.record.attempt
         own = begun.arguments if begun is not None else OwnArguments(self.record.kernel_arguments)
         attempt = Attempt(plan.target, Phase.REBOOTING, self.node.boot_id, 0.0, plan.deployment_id, plan.on_staged, own)
         self.record = replace(self.record, attempt=attempt)
         self.node = finalize(self.node, plan.deployment_id)
         self.asked.append("reboot")
-        return self.boot(finalizes=finalizes)
 
     def boot(self, *, finalizes: bool = True) -> Verdict | None:
         """Reboot, and judge what became of an attempt."""
