@@ -63,7 +63,9 @@ async def observe(context: Context) -> Observation | Settled:
     context.reporter.show_host(host)
     if not host.supported:
         name = f"{host.os_id} {host.os_variant} {host.os_version}".replace("  ", " ").strip()
-        summary = f"{name or 'this host'} is not an image-based host this agent serves; it is left alone"
+        marker = context.paths.below("/run/ostree-booted")
+        why = "" if host.ostree else f" (not booted from an ostree deployment: there is no {marker})"
+        summary = f"{name or 'this host'} is not an image-based host this agent serves{why}; it is left alone"
         return Settled(State.UNSUPPORTED, summary)
     config = recall_node_config(context.paths, context.settings.node_config, context.config_seen)
     if isinstance(config, Absent):
