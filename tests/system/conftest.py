@@ -10,7 +10,7 @@ import pytest
 
 from mcd_rt.model.image import ImageReference
 from mcd_rt.sim.image import Compression, Layer, write_layout
-from tests.system.host.scene import Host, open_host
+from tests.system.host.scene import Host, open_host, open_host_with_os_images
 from tests.system.host.usrlayer import write_layer
 from tests.system.patience import STORY
 from tests.system.registry import Authority, Registry, make_authority, missing_programs, run_registry
@@ -67,9 +67,20 @@ def pytest_runtest_makereport(
 def host(tmp_path: Path, usr_layer: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     """A real ostree host that is installed and off; if the test fails, all that an operator would look at is shown."""
     with open_host(tmp_path / "host", usr_layer) as opened:
-        yield opened
-        if request.node.stash.get(_FAILED, False):
-            print(opened.machine.report())
+        yield from _reported(opened, request)
+
+
+@pytest.fixture
+def os_host(tmp_path: Path, usr_layer: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The same, where images are operating systems that the host does not have."""
+    with open_host_with_os_images(tmp_path / "host", usr_layer) as opened:
+        yield from _reported(opened, request)
+
+
+def _reported(opened: Host, request: pytest.FixtureRequest) -> Iterator[Host]:
+    yield opened
+    if request.node.stash.get(_FAILED, False):
+        print(opened.machine.report())
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ from pathlib import Path
 from mcd_rt.dbus.bus import bus_address
 from mcd_rt.dbus.connection import RemoteError
 from mcd_rt.dbus.names import BUS, OS, SYSROOT, SYSROOT_PATH
-from mcd_rt.dbus.wire import Message
+from mcd_rt.dbus.wire import Message, plain
 from mcd_rt.report.notify import notify
 from mcd_rt.sim.faults import Faults
 from mcd_rt.sim.profiles import PROFILES
 from mcd_rt.sim.rpmostree import Consequences, Finished, RpmOstree
-from mcd_rt.sim.service import BusService, CallError, Handler, Reply
+from mcd_rt.sim.service import CallError, Handler, Reply
 from mcd_rt.watch import Watch
 from tests.system.host import disk
 from tests.system.host.polkit import actions_of, as_glib_passes_it_on, is_allowed
@@ -24,22 +24,37 @@ SETTINGS = Path("/etc/simulated-rpm-ostreed")
 """``PACE VERSION``: seconds a step takes, and which rpm-ostree this is."""
 
 
-def guarded(service: BusService, handler: Handler) -> Handler:
+def guarded(daemon: RpmOstree, handler: Handler) -> Handler:
     """Ask polkit before each call, as the genuine one does in the daemon (the bus lets everybody through)."""
 
     async def answer(call: Message) -> Reply:
         for action in actions_of(call):
             try:
-                allowed = await is_allowed(service, call.sender, action)
+                allowed = await is_allowed(daemon._service, call.sender, action)
             except RemoteError as error:
                 raise as_glib_passes_it_on(error) from error
             if not allowed:
                 kind = "OS" if call.interface == OS else "Sysroot"
                 text = f"rpmostreed {kind} operation {call.member} not allowed for user"
                 raise CallError(f"{BUS}.Error.AccessDenied", text)
+        if import_os(call):
+            daemon.system = disk.load()
         return await handler(call)
 
     return answer
+
+
+def import_os(call: Message) -> bool:
+    """Pull what is in the client's repository, if it sends one: before the transaction begins, and not in it."""
+    modifiers = plain(call.body[0]) if call.member == "UpdateDeployment" else {}
+    assert isinstance(modifiers, dict)
+    handle = modifiers.get("ex-local-repo-remote")
+    if not isinstance(handle, int):
+        return False
+    repository = call.descriptors[handle]
+    pull = ["ostree", "--repo=/ostree/repo", "pull-local", f"/proc/self/fd/{repository}"]
+    subprocess.run(pull, check=True, pass_fds=(repository,))
+    return True
 
 
 def told(ended: Finished) -> None:
@@ -67,7 +82,7 @@ def make_daemon() -> RpmOstree:
     daemon = RpmOstree(disk.load(), PROFILES[version], Faults(), Consequences(changed, told, reboot))
     daemon.pace = float(pace)
     service = daemon._service
-    service._handlers = {name: guarded(service, handler) for name, handler in service._handlers.items()}
+    service._handlers = {name: guarded(daemon, handler) for name, handler in service._handlers.items()}
     made.append(daemon)
     return daemon
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.kernel import KernelType
-from mcd_rt.sim.bases import Release, base_of
+from mcd_rt.sim.bases import Release, base_of, pivot_origin
 from mcd_rt.sim.image import Compression, Layer, kernel_rt_packages, write_layout
 from mcd_rt.sim.scene import KERNEL_RT
-from mcd_rt.sim.world import Base
+from mcd_rt.sim.world import Base, Origin, Tree
 from tests.system.host.journal import Journal
 from tests.system.host.machine import Machine, StillOn, machine
+from tests.system.host.osimages import forget, write_os_image
 from tests.system.host.usrlayer import PYTHON, users_of
 
 RELEASES = (Release.EL9, Release.EL9_NEXT)
@@ -113,6 +114,19 @@ class Host:
         return [line for line in lines if " rhcos " in f" {line.lstrip('* ')} " and "." in line]
 
 
+def _installed(hardware: Machine, bases: tuple[Base, ...], images: tuple[ImageReference, ...]) -> Iterator[Host]:
+    """The host, which sees its images below /var/lib."""
+    inside = Path("/var/lib/images")
+    hardware.options.append(f"--bind-ro={hardware.place}/images:{inside}")
+    (hardware.sysroot.var / "lib/images").mkdir()
+    known = tuple(replace(image, place=str(inside / Path(image.place).name)) for image in images)
+    journal = Journal(hardware.sysroot.var / "log/journal", hardware.groups)
+    try:
+        yield Host(hardware, bases, known, journal)
+    finally:
+        journal.close()
+
+
 @contextmanager
 def open_host(place: Path, layer: Path) -> Iterator[Host]:
     """A host that is installed and off."""
@@ -121,15 +135,25 @@ def open_host(place: Path, layer: Path) -> Iterator[Host]:
         images = _write_images(place / "images")
         bases = tuple(base_of(release, str(image)) for release, image in zip(RELEASES, images, strict=True))
         published = hardware.sysroot.install(bases, version="2024.9", users=users_of(layer))
-        inside = Path("/var/lib/images")
-        hardware.options.append(f"--bind-ro={place}/images:{inside}")
-        (hardware.sysroot.var / "lib/images").mkdir()
-        known = tuple(replace(image, place=str(inside / Path(image.place).name)) for image in images)
-        journal = Journal(hardware.sysroot.var / "log/journal", hardware.groups)
-        try:
-            yield Host(hardware, published, known, journal)
-        finally:
-            journal.close()
+        yield from _installed(hardware, published, images)
+
+
+@contextmanager
+def open_host_with_os_images(place: Path, layer: Path) -> Iterator[Host]:
+    """A host of the first release, whose images are the operating systems: the second is nowhere but in its image."""
+    with machine(place, layer) as hardware:
+        sysroot = hardware.sysroot
+        sysroot.place.mkdir()
+        repository = sysroot.place / "ostree/repo"
+        bases = sysroot.publish(tuple(replace(base_of(each), refspecs=()) for each in RELEASES), users_of(layer))
+        (place / "images").mkdir()
+        images = tuple(
+            write_os_image(place / "images" / release.name.lower(), release, base, repository)
+            for release, base in zip(RELEASES, bases, strict=True)
+        )
+        forget(bases[1], repository)
+        sysroot.deploy(Tree(bases[0], Origin(bases[0].checksum, pivot_origin(f"{images[0].place}@{images[0].digest}"))))
+        yield from _installed(hardware, bases, images)
 
 
 def _write_images(place: Path) -> tuple[ImageReference, ...]:

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from mcd_rt.model.nevra import Nevra
 from mcd_rt.sim.bases import installed_origin
 from mcd_rt.sim.demokey import FILE_NAME, PUBLIC_KEY
 from mcd_rt.sim.hostfiles import RHCOS
@@ -70,20 +71,28 @@ class Sysroot:
 
         ``users`` is the sysusers.d file of the package: its user is in every tree, as rpm-ostree puts it there.
         """
+        published = self.publish(bases, users)
+        first = published[0]
+        self.deploy(Tree(first, installed_origin(first, PROFILES[version])), arguments)
+        return published
+
+    def publish(self, bases: tuple[Base, ...], users: Path) -> tuple[Base, ...]:
+        """A disk with every base as a commit; returns them with the checksums they have."""
         _ostree("admin", "init-fs", "--modern", str(self.place))
         _ostree("admin", "os-init", f"--sysroot={self.place}", OSNAME)
         self.place.chmod(0o755)
-        published = tuple(self._publish(base, users) for base in bases)
-        first = published[0]
+        return tuple(self._publish(base, users) for base in bases)
+
+    def deploy(self, tree: Tree, arguments: tuple[str, ...] = ARGUMENTS) -> None:
+        """What an installer does: the first deployment."""
         origin = self._tree.with_name("origin")
-        origin.write_text(origin_text(Tree(first, installed_origin(first, PROFILES[version]))))
+        origin.write_text(origin_text(tree))
         wanted = [f"--karg={argument}" for argument in arguments]
         place, file = f"--sysroot={self.place}", f"--origin-file={origin}"
-        _ostree("admin", "deploy", place, f"--os={OSNAME}", file, *wanted, first.checksum)
+        _ostree("admin", "deploy", place, f"--os={OSNAME}", file, *wanted, tree.base.checksum)
         for directory in ("log/journal", "lib", "tmp", "cache"):
             (self.var / directory).mkdir(parents=True, exist_ok=True)
         (self.var / "tmp").chmod(0o1777)
-        return published
 
     def default_entry(self) -> Entry:
         """What a boot loader boots: the entry with the highest version."""
@@ -97,13 +106,14 @@ class Sysroot:
         shutil.rmtree(self._tree, ignore_errors=True)
         self._write_skeleton(base, users)
         repo = f"--repo={self.place}/ostree/repo"
-        owner = ("--owner-uid=0", "--owner-gid=0")
+        owner = ("--owner-uid=0", "--owner-gid=0", "--no-bindings")  # a commit has several names here
         name = base.version
         _ostree(repo, "commit", f"--branch=skeleton-of/{name}", f"--tree=dir={self._tree}", *owner)
         kernels = self._tree.with_name("kernels")
         shutil.rmtree(kernels, ignore_errors=True)
         write_kernel(kernels, base.kernel_release, realtime="rt" in base.kernel_release, kernels=self.kernels)
         metadata = (f"--add-metadata-string=version={name}", f"--add-metadata-string=simulated.base={_metadata(base)}")
+        metadata += (f"--add-metadata-string=ostree.linux={base.kernel_release}", _listed(base))
         trees = (f"--tree=ref=skeleton-of/{name}", f"--tree=dir={kernels}")
         checksum = _ostree(repo, "commit", f"--branch=base/{name}", *trees, *owner, *metadata).strip()
         skeleton = _ostree(repo, "rev-parse", f"skeleton-of/{name}").strip()
@@ -138,6 +148,19 @@ def origin_text(tree: Tree) -> str:
         lines += [f"custom-url={origin.custom[0]}", f"custom-description={origin.custom[1]}"]
     lines += ["[simulated]", f"base={tree.base.checksum}", f"origin={json.dumps(asdict(origin))}"]
     return "\n".join(lines) + "\n"
+
+
+def base_refs(base: Base) -> tuple[str, str]:
+    """The branches by which a repository knows a base: the commit, and what of it is not the kernel."""
+    return f"base/{base.version}", f"skeleton/{base.checksum}"
+
+
+def _listed(base: Base) -> str:
+    """The packages, as rpm-ostree tells them in the commit."""
+    nevras = [Nevra.parse(text) for text in base.packages]
+    fields = ((n.name, str(n.epoch), n.version, n.release, n.architecture) for n in nevras)
+    rows = ", ".join("(" + ", ".join(f"'{part}'" for part in row) + ")" for row in fields)
+    return f"--add-metadata=rpmostree.rpmdb.pkglist=@a(sssss) [{rows}]"
 
 
 def _metadata(base: Base) -> str:

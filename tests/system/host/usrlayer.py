@@ -183,7 +183,7 @@ def _install(usr: Path) -> None:
 def _all_but_the_hosts_own(folder: str, names: list[str]) -> list[str]:
     """Of the tests, only the packages that lead to this directory are on a host."""
     inside = Path(folder).relative_to(REPOSITORY)
-    wanted = {"tests": {"system", "__init__.py"}, "tests/system": {"host", "__init__.py", "package.py", "patience.py"}}
+    wanted = {"tests": {"system", "__init__.py"}, "tests/system": {"host", "__init__.py", "patience.py"}}
     kept = wanted.get(str(inside), set(names) - {"__pycache__"})
     return [name for name in names if name not in kept]
 
