@@ -20,8 +20,10 @@ async def recall(context: Context, situation: Situation, need: Needs) -> Situati
     """The situation with what a plan asked for, as far as that is on the node; ``None`` where it is not."""
     match need:
         case NeedsBase(checksum):
-            packages = await list_kernel_packages(context.effects, context.paths, checksum)
-            return replace(situation, base=Base(checksum, packages))
+            if context.seen.base[0] != checksum:
+                packages = await list_kernel_packages(context.effects, context.paths, checksum)
+                context.seen.base = (checksum, packages)
+            return replace(situation, base=Base(*context.seen.base))
         case NeedsContent(image, names):
             settings = context.settings.content
             content = load(context.paths, image.digest, names, settings.trust, settings.keys)

@@ -9,6 +9,7 @@ from mcd_rt.errors import ConfigInvalid
 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
 _NESTING = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
+_ONE_KIND = bytes.maketrans(b"[]", b"{}")
 _NOT_STRUCTURE = bytes(set(range(256)) - {ord('"'), *_NESTING})
 _NOT_STRUCTURE_NOR_ESCAPE = bytes(set(_NOT_STRUCTURE) - set(rb"\/bfnrtu"))
 
@@ -20,14 +21,14 @@ class _RefusedError(ValueError):
 def read_json(text: bytes, decoded: str, source: str) -> dict[str, Tree]:
     """The mapping in a text, given as bytes and decoded; raises ``ConfigInvalid`` as ``parse_document`` says."""
     builder = TreeBuilder(decoded, source)
-    if _json_depth(text) > MAX_DEPTH:
+    if _is_too_deep(text):
         starts = [token.start() for token in _TOKEN.finditer(decoded)]
         depths = accumulate(_NESTING.get(ord(decoded[start]), 0) for start in starts)
         raise builder.too_deep(
             next((start for start, depth in zip(starts, depths, strict=True) if depth > MAX_DEPTH), 0)
         )
     try:
-        tree: Tree = json.loads(decoded, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=float)
+        tree: Tree = _DECODER.decode(decoded)
     except json.JSONDecodeError as error:
         raise _json_syntax(error, source) from error
     except _RefusedError as error:
@@ -36,13 +37,17 @@ def read_json(text: bytes, decoded: str, source: str) -> dict[str, Tree]:
     return expect_mapping(tree, decoded, source)
 
 
-def _json_depth(text: bytes) -> int:
-    """How deep JSON nests, or its part before the first fault; without a loop over its characters in Python."""
+def _is_too_deep(text: bytes) -> bool:
+    """Whether JSON, or its part before the first fault, nests too deep; no loop over its characters in Python."""
     if b"\\" in text:
         text = text.translate(None, _NOT_STRUCTURE_NOR_ESCAPE).replace(rb"\\", b"").replace(rb"\"", b"")
-    text = text.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
-    outside_strings = b"".join(text.split(b'"')[::2])
-    return max(accumulate(map(_NESTING.__getitem__, outside_strings)), default=0)
+    text = text.translate(_ONE_KIND, _NOT_STRUCTURE).replace(b'""', b"")
+    left = brackets = b"".join(text.split(b'"')[::2])
+    for _ in range(MAX_DEPTH):
+        left = left.replace(b"{}", b"")  # the innermost level
+        if not left:
+            return False
+    return max(accumulate(map(_NESTING.__getitem__, brackets)), default=0) > MAX_DEPTH
 
 
 def _unique(pairs: list[tuple[str, Tree]]) -> dict[str, Tree]:
@@ -54,6 +59,10 @@ def _unique(pairs: list[tuple[str, Tree]]) -> dict[str, Tree]:
 
 def _no_constant(_name: str) -> Tree:
     raise _RefusedError
+
+
+# One for all texts: a decoder is a cycle of references, which would keep what it stands beside in memory.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=float)
 
 
 def _json_syntax(error: json.JSONDecodeError, source: str) -> ConfigInvalid:

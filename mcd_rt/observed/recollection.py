@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mcd_rt.fileidentity import identity_of
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.deployment import Deployments
+from mcd_rt.model.nevra import Nevra
 
 Identity = tuple[tuple[int, ...], ...]
 """The boot and the identities of files; empty where nothing can be told."""
@@ -19,10 +20,14 @@ _FILES = ("/ostree/deploy", "/run/ostree/staged-deployment", "/run/ostree/staged
 
 @dataclass(slots=True)
 class Recollection:
-    """The deployments as they were when the files had this identity."""
+    """The deployments as they were when the files had this identity.
+
+    ``base`` is the commit whose kernel packages were asked for last, with them: what is in a commit never changes.
+    """
 
     identity: Identity = ()
     deployments: Deployments | None = None
+    base: tuple[str, tuple[Nevra, ...]] = ("", ())
 
     def recall(self, identity: Identity) -> Deployments | None:
         """The deployments, if nothing has changed since they were read."""

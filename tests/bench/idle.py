@@ -1,69 +1,88 @@
-"""What an idle agent costs: wake-ups, threads and memory over a minute on a steady simulated node.
+"""What an idle agent costs in a minute, and after configs of some size; a naive daemon idles beside it.
 
-Prints figures; asserts nothing about time. ``--seconds N`` for a shorter look.
+``--seconds N`` for a shorter look.
 """
 
 import argparse
 import asyncio
-import json
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcd_rt.control import Verb, ask_agent
 from mcd_rt.model.kernel import KernelType
-from mcd_rt.sim.process import AgentStarted
-from tests.integration.conftest import AGENT, served
+from tests.bench.figures import MEGABYTE, Figure, Goal, tell
+from tests.bench.nodes import rendered, steady_node
 
-_RENDERED = {
-    "apiVersion": "machineconfiguration.openshift.io/v1",
-    "kind": "MachineConfig",
-    "metadata": {"name": "rendered-worker-1"},
-}
+NAIVE = "naive daemon"
+_SIZES = (1, 5, 20)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cost:
-    """Of a process, now: voluntary context switches of all threads so far, threads, memory in kB."""
+    """Of a process, now: voluntary context switches of all threads so far, threads, memory in MB."""
 
     switches: int
     threads: int
-    pss: int
+    memory: float
 
 
 def cost_of(pid: int) -> Cost:
     tasks = [(task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     switches = sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", task, re.MULTILINE)[1]) for task in tasks)
-    pss = int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[1])
-    return Cost(switches, len(tasks), pss)
+    return Cost(switches, len(tasks), memory_of(pid))
 
 
-async def measure(seconds: float) -> None:
-    async with served() as (scene, told):
-        scene.ask_for(KernelType.DEFAULT)
-        await scene.node.run_agent(AGENT)
-        await told.wait_for("steady")
-        pid = [event.pid for event in scene.node.events if isinstance(event, AgentStarted)][-1]
-        await asyncio.sleep(1.0)  # what follows a start is not idle
-        before = cost_of(pid)
-        await asyncio.sleep(seconds)
-        after = cost_of(pid)
-        print(f"idle for {seconds:g} s, metrics served on a unix socket")
-        print(f"  wake-ups  {after.switches - before.switches}")
-        print(f"  threads   {after.threads}")
-        print(f"  PSS       {after.pss / 1000:.1f} MB")
-        files = [{"path": f"/etc/{n}", "contents": "x" * 500} for n in range(40_000)]
-        spec = {"kernelType": "default", "config": {"storage": {"files": files}}}
-        text = json.dumps({**_RENDERED, "spec": spec}).encode()
-        scene.write_config(text)
-        await ask_agent(scene.node.paths.control, Verb.APPLY, 60)
-        print(f"  PSS after a config of {len(text) / 1e6:.1f} MB  {cost_of(pid).pss / 1000:.1f} MB")
+def memory_of(pid: int) -> float:
+    """Its proportional set size in MB."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1]) * 1024 / MEGABYTE
+
+
+@contextmanager
+def naive(bus: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The naive daemon, ready."""
+    environment = {"DBUS_SYSTEM_BUS_ADDRESS": bus}
+    command = ["env", *(f"{key}={value}" for key, value in environment.items()), sys.executable, "-m"]
+    with subprocess.Popen([*command, "tests.bench.naive"], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+async def measure(seconds: float) -> list[Figure]:
+    async with steady_node(KernelType.DEFAULT) as steady:
+        with naive(steady.node.environment["DBUS_SYSTEM_BUS_ADDRESS"]) as other:
+            await asyncio.sleep(1.0)  # what follows a start is not idle
+            before = cost_of(steady.pid), cost_of(other.pid)
+            await asyncio.sleep(seconds)
+            after = cost_of(steady.pid), cost_of(other.pid)
+        ours, theirs = ((new.switches - old.switches, new) for old, new in zip(before, after, strict=True))
+        figures = [
+            Figure(f"idle for {seconds:g} s: wake-ups", "", (ours[0],), NAIVE, (theirs[0],), Goal(0)),
+            Figure("idle: threads", "", (ours[1].threads,), NAIVE, (theirs[1].threads,), Goal(1)),
+            Figure("idle: memory (PSS)", "MB", (ours[1].memory,), NAIVE, (theirs[1].memory,), Goal(20)),
+        ]
+        for size in _SIZES:
+            steady.scene.write_config(rendered(KernelType.DEFAULT, steady.scene, size * MEGABYTE))
+            await ask_agent(steady.node.paths.control, Verb.APPLY, 60)
+            await asyncio.sleep(0.5)  # the pass that the file itself wakes
+            more = memory_of(steady.pid) - ours[1].memory
+            figures.append(Figure(f"idle after a config of {size} MB: memory more", "MB", (more,), goal=Goal(2)))
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
-    asyncio.run(measure(parser.parse_args().seconds))
+    tell(asyncio.run(measure(parser.parse_known_args()[0].seconds)))
 
 
 if __name__ == "__main__":

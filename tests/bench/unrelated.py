@@ -1,0 +1,59 @@
+"""A config that changes nothing for the kernel, on a real-time node: what is done, counted; and what a pass costs."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from mcd_rt.desired.machineconfig import parse_machine_config
+from mcd_rt.model.kernel import KernelType
+from tests.bench.figures import MEGABYTE, Figure, Goal, tell
+from tests.bench.nodes import Steady, children_of, processor_of, rendered, steady_node, written_by
+
+ROUNDS = 20
+_SIZE = MEGABYTE // 4
+_QUIET = 0.3
+_MCD = "the machine-config-daemon pulls an image"
+
+
+async def measure() -> list[Figure]:
+    async with steady_node(KernelType.REALTIME) as steady:
+        steady.scene.write_config(rendered(KernelType.REALTIME, steady.scene, _SIZE, "first"))
+        await asyncio.sleep(_QUIET)
+        steady.calls.clear()
+        children, written = children_of(steady.pid), written_by(steady.pid)
+        costs = tuple([await _pass(steady, f"k{number:03}") for number in range(ROUNDS)])
+        title = f"{ROUNDS} configs that do not concern the kernel, RT node"
+        return [
+            Figure(f"{title}: bytes written", "B", (written_by(steady.pid) - written,), _MCD, goal=Goal(0)),
+            Figure(f"{title}: children", "", (children_of(steady.pid) - children,), goal=Goal(0)),
+            Figure(f"{title}: calls to rpm-ostreed", "", (len(steady.calls),), goal=Goal(0)),
+            Figure("a pass after one of them: CPU beyond parsing", "ms", costs, goal=Goal(5)),
+        ]
+
+
+async def _pass(steady: Steady, key: str) -> float:
+    """Milliseconds of CPU, from the event to being idle again, without those that reading the config takes."""
+    config = rendered(KernelType.REALTIME, steady.scene, _SIZE, key)
+    before = processor_of(steady.pid)
+    steady.scene.write_config(config)
+    await asyncio.sleep(_QUIET)
+    return (processor_of(steady.pid) - before - parsing(config)) * 1000
+
+
+def parsing(config: bytes) -> float:
+    """Seconds of CPU, the best of a few."""
+    return min(_parsing(config) for _ in range(5))
+
+
+def _parsing(config: bytes) -> float:
+    begun = time.process_time()
+    parse_machine_config(config, "currentconfig")
+    return time.process_time() - begun
+
+
+def file_of(steady: Steady) -> Path:
+    return steady.scene.config
+
+
+if __name__ == "__main__":
+    tell(asyncio.run(measure()))
