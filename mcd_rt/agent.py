@@ -158,7 +158,7 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
             await _finish_reboot(context, situation, plan)
             return outcome_of_plan(plan)
         case NeedsBase() | NeedsContent() | NeedsDigest() | NeedsOs():
-            raise AgentError(Code.INTERNAL_ERROR, f"a plan was not given what it asks for: {plan}")
+            return _wait_for_turn(context, plan)
         case _:
             assert_never(plan)
 
@@ -168,6 +168,14 @@ async def _finish_reboot(context: Context, situation: Situation, plan: Plan) -> 
         from mcd_rt.aftermath import finish_reboot  # noqa: PLC0415 - an idle agent never needs what reboots
 
         await finish_reboot(context, situation, plan)
+
+
+def _wait_for_turn(context: Context, need: Needs) -> Settled:
+    turn = load_record(context.paths).turn
+    if isinstance(need, NeedsBase) or turn is None:
+        raise AgentError(Code.INTERNAL_ERROR, f"a plan was not given what it asks for: {need}")
+    splay = f"its share of content.splay ({context.settings.content.splay:g} s)"
+    return Settled(State.WAITING, f"{need.image} is fetched after {splay}", until=turn.at)
 
 
 def allow_retry(context: Context) -> None:

@@ -1,8 +1,8 @@
 """The control socket of the running agent: one line of JSON in, one out.
 
-``{"verb": "retry"}`` → ``{"ok": true, "text": "..."}``; ``{"verb": "follow"}`` → a line a change until the client or
-the agent goes. Only root, and the members of a group where one is set, can open it. A client that stalls or floods
-costs a bounded buffer, and nobody else anything.
+``{"verb": "retry"}`` → ``{"ok": true, "text": "..."}``; ``{"verb": "hold", "seconds": 3600}`` the same;
+``{"verb": "follow"}`` → a line a change until the client or the agent goes. Only root, and the members of a group where
+one is set, can open it. A client that stalls or floods costs a bounded buffer, and nobody else anything.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from pathlib import Path
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 
+LONGEST = 1e9
+"""Seconds, some thirty years: the longest hold that has an end."""
 _LINE = 4096
 _ANSWER = 1024 * 1024
 _REQUEST_TIMEOUT = 10.0
@@ -36,6 +38,9 @@ class Verb(StrEnum):
 
     APPLY = "apply"
     RETRY = "retry"
+    REBOOT = "reboot"
+    HOLD = "hold"
+    RESUME = "resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Feed:
 
 @asynccontextmanager
 async def serve_control(
-    effects: Effects, path: Path, answer: Callable[[Verb], Awaitable[Reply]], feed: Feed, group: str = ""
+    effects: Effects, path: Path, answer: Callable[[Verb, float | None], Awaitable[Reply]], feed: Feed, group: str = ""
 ) -> AsyncIterator[None]:
     """Serve requests while the body runs, to root and to the members of ``group``.
 
@@ -153,11 +158,19 @@ def share_socket(path: Path, owner: int | None) -> None:
         path.chmod(0o660)
 
 
-async def ask_agent(path: Path, verb: Verb, timeout: float | None) -> Reply:  # noqa: ASYNC109 - None waits for ever
-    """Ask the running agent; raises ``AgentError`` (``agent-not-running``, ``control-refused``)."""
+async def ask_agent(
+    path: Path,
+    verb: Verb,
+    timeout: float | None,  # noqa: ASYNC109 - None waits for ever
+    seconds: float | None = None,
+) -> Reply:
+    """Ask the running agent, of ``hold`` for how many ``seconds``, ``None`` for ever.
+
+    Raises ``AgentError`` (``agent-not-running``, ``control-refused``).
+    """
     with _refusals(path, timeout):
         async with asyncio.timeout(timeout):
-            reader, writer = await _open(path, verb)
+            reader, writer = await _open(path, verb, seconds)
             with contextlib.closing(writer):
                 line = await reader.readline()
     match _decoded(line):
@@ -193,9 +206,11 @@ async def follow_agent(path: Path) -> AsyncIterator[bytes]:
                     yield line
 
 
-async def _open(path: Path, verb: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _open(
+    path: Path, verb: str, seconds: float | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_unix_connection(path, limit=_ANSWER)
-    writer.write(json.dumps({"verb": verb}).encode() + b"\n")
+    writer.write(json.dumps({"verb": verb} if seconds is None else {"verb": verb, "seconds": seconds}).encode() + b"\n")
     return reader, writer
 
 
@@ -229,7 +244,7 @@ def _private_socket(path: Path, owner: int | None) -> socket.socket:
 async def _serve_one(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    answer: Callable[[Verb], Awaitable[Reply]],
+    answer: Callable[[Verb, float | None], Awaitable[Reply]],
     feed: Feed,
 ) -> None:
     try:
@@ -241,13 +256,19 @@ async def _serve_one(
         case {"verb": str() as verb} if verb == _FOLLOW:
             await feed.serve(reader, writer)
             return
-        case {"verb": str() as verb} if verb in set(Verb):
-            reply = await answer(Verb(verb))
+        case {"verb": Verb.HOLD, "seconds": int() | float() as seconds, **rest} if _is_time(seconds) and not rest:
+            reply = await answer(Verb.HOLD, float(seconds))
+        case {"verb": str() as verb, **rest} if verb in set(Verb) and not rest:
+            reply = await answer(Verb(verb), None)
         case _:
             reply = Reply(ok=False, text=f"not a request; verbs are {', '.join((*Verb, _FOLLOW))}")
     with contextlib.suppress(OSError):  # a client that did not wait for the answer
         writer.write(_encoded(reply))
         await writer.drain()
+
+
+def _is_time(seconds: float) -> bool:
+    return not isinstance(seconds, bool) and 0 < seconds <= LONGEST
 
 
 def _encoded(reply: Reply) -> bytes:

@@ -39,8 +39,10 @@ async def run_firstboot(context: Context) -> bool:
         LOG.info("the machine-config-daemon's own first boot is not over, and goes first: %s is there", MCD_PENDING)
         return True
     # Nothing runs on the node yet that a reboot would disturb.
-    reboot = replace(context.settings.reboot, strategy="immediate")
-    ended = await _run_until_over(replace(context, settings=replace(context.settings, reboot=reboot)))
+    reboot = replace(context.settings.reboot, strategy="immediate", splay=0.0)
+    content = replace(context.settings.content, splay=0.0)
+    settings = replace(context.settings, reboot=reboot, content=content)
+    ended = await _run_until_over(replace(context, settings=settings))
     context.reporter.enter(ended.state, ended.summary, ended.failure)
     said = " ".join(f"{ended.state}: {ended.failure or ended.summary}".split())
     write_durably(context.effects, context.paths.firstboot_done, f"{said}\n".encode())

@@ -1,6 +1,7 @@
 """The slot of a lock server: taken before a reboot, given back after it; the record knows of it before the server."""
 
 import hmac
+import logging
 from dataclasses import replace
 
 from mcd_rt.content.locking import ask_for_lock
@@ -9,6 +10,8 @@ from mcd_rt.model.record import Lock, Record
 from mcd_rt.observation import Context
 from mcd_rt.reboot.situation import LockDenied, LockGranted, LockState
 from mcd_rt.steps import remember
+
+LOG = logging.getLogger("mcd_rt")
 
 _PURPOSE = b"mcd-rt fleet lock"
 
@@ -22,8 +25,9 @@ async def take_lock(context: Context, record: Record) -> tuple[LockState, Record
     wanted = _wanted(context)
     if record.lock is not None and replace(record.lock, granted=False) != wanted:
         failure, record = await give_back(context, record)  # the settings name another server, group or node now
-        if failure is not None:
-            return _denied(context, failure), record
+        if failure is not None:  # often because it is gone: it is not waited for
+            LOG.warning("a slot that may be ours is left behind: %s", failure)
+            record = replace(record, lock=None)
     if record.lock is None:
         record = _remembered(context, record, wanted)
     failure = await ask_for_lock(context.effects, context.settings, context.paths, wanted, take=True)

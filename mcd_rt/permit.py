@@ -11,9 +11,15 @@ from mcd_rt.observation import Context
 from mcd_rt.observed.kubelet import find_kubelet
 from mcd_rt.permissionfile import read_permission
 from mcd_rt.reboot.decide import decide
-from mcd_rt.reboot.situation import RebootSituation
-from mcd_rt.reboot.verdict import TakeLock, Verdict
+from mcd_rt.reboot.situation import LockGranted, LockUnknown, RebootSituation
+from mcd_rt.reboot.verdict import Go, TakeLock, Verdict
 from mcd_rt.steps import access_of, show_blocked
+
+
+def is_still_allowed(context: Context, record: Record, plan: Reboot, since: float) -> bool:
+    """Whether what was allowed at ``since`` was not taken back: what was begun in time may end after it."""
+    lock = LockGranted() if record.lock is not None and record.lock.granted else LockUnknown()
+    return isinstance(decide(replace(_situation(context, record, plan, since), lock=lock)), Go)
 
 
 async def judge_reboot(context: Context, record: Record, plan: Reboot) -> tuple[Verdict, Record]:
@@ -22,7 +28,7 @@ async def judge_reboot(context: Context, record: Record, plan: Reboot) -> tuple[
     A lock is asked for only where nobody else blocks the reboot, so that a slot is not held for nothing. Raises
     ``AgentError``: ``write-failed``, and as ``check_reboot_allowed``.
     """
-    asked = _situation(context, record, plan)
+    asked = _situation(context, record, plan, context.effects.now())
     verdict = decide(asked)
     if not isinstance(verdict, TakeLock):
         return verdict, record
@@ -32,8 +38,8 @@ async def judge_reboot(context: Context, record: Record, plan: Reboot) -> tuple[
     return decide(replace(asked, lock=state, now=context.effects.now(), asked=False)), record
 
 
-def _situation(context: Context, record: Record, plan: Reboot) -> RebootSituation:
-    settings, now, attempt = context.settings.reboot, context.effects.now(), record.attempt
+def _situation(context: Context, record: Record, plan: Reboot, now: float) -> RebootSituation:
+    settings, attempt = context.settings.reboot, record.attempt
     in_files = settings.strategy == "permission-file"
     return RebootSituation(
         settings,

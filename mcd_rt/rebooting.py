@@ -17,7 +17,7 @@ from mcd_rt.model.record import Record
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context
 from mcd_rt.occasions import facts_of, run_occasion
-from mcd_rt.permit import judge_reboot
+from mcd_rt.permit import is_still_allowed, judge_reboot
 from mcd_rt.plan.outcome import GoingDown, Outcome, Progressed, Settled
 from mcd_rt.plan.situation import Situation
 from mcd_rt.reboot.verdict import Go, LeaveToOthers, TakeLock, Wait
@@ -60,7 +60,7 @@ async def reboot(context: Context, config: NodeConfig, situation: Situation, pla
 async def _go(context: Context, config: NodeConfig, situation: Situation, plan: Reboot) -> Outcome:
     """Whoever objects first, then what has to be done before, then another look, and last the reboot."""
     into = f"{plan.target.kernel_type} is staged ({plan.deployment_id})"
-    begun = is_rebooting(situation.record, plan)
+    begun, since = is_rebooting(situation.record, plan), context.effects.now()
     if not begun and await is_going_down(access_of(context), must_know=True):
         return wait_for_shutdown(context)
     patience = context.settings.reboot.inhibitor_wait
@@ -69,7 +69,8 @@ async def _go(context: Context, config: NodeConfig, situation: Situation, plan: 
         situation = replace(situation, record=await _prepare(context, situation, plan))
     await _warn_users(context, f"mcd-rt reboots this node into another kernel: {plan.target.kernel_type}")
     before = situation.record
-    if read_node_config(context.paths, context.settings.node_config) != config:
+    is_wanted = read_node_config(context.paths, context.settings.node_config) == config
+    if not is_wanted or not is_still_allowed(context, before, plan, since):
         await _calm_users(context)
         return Progressed()  # it changed while we waited: look again first
     if not begun:

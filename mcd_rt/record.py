@@ -16,10 +16,17 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import OwnArguments, Target
-from mcd_rt.model.record import Attempt, Hold, Lock, Phase, Record, Resolved, Switch, Tries, Verified
+from mcd_rt.model.record import Attempt, Hold, Lock, Phase, Record, Resolved, Switch, Tries, Turn, Verified
 
 VERSION = 1
-_ADDED: dict[str, object] = {"switches": [], "hold": None, "lock": None, "sentinel": "", "hooks_due": False}
+_ADDED: dict[str, object] = {
+    "switches": [],
+    "hold": None,
+    "lock": None,
+    "sentinel": "",
+    "hooks_due": False,
+    "turn": None,
+}
 """What records of earlier versions do not have."""
 
 Json = Mapping[str, object]
@@ -105,6 +112,7 @@ def _document(record: Record) -> dict[str, object]:
         "lock": record.lock and asdict(record.lock),
         "sentinel": record.sentinel,
         "hooks_due": record.hooks_due,
+        "turn": record.turn and asdict(record.turn),
     }
 
 
@@ -139,6 +147,7 @@ def _record(document: Json) -> Record:
         lock=_optional(document, "lock", _lock),
         sentinel=_get(document, "sentinel", ""),
         hooks_due=_get(document, "hooks_due", default=False),
+        turn=_optional(document, "turn", lambda turn: Turn(_get(turn, "image", ""), _number(turn["at"]))),
     )
 
 

@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
-from mcd_rt.agent import allow_retry, run_pass
-from mcd_rt.control import Feed, Reply, Verb, group_id, serve_control, share_socket
+from mcd_rt.agent import run_pass
+from mcd_rt.asked import Asked
+from mcd_rt.control import Feed, group_id, serve_control, share_socket
 from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.lock import only_agent
 from mcd_rt.memory import memory_returner
@@ -34,8 +35,11 @@ LOG = logging.getLogger("mcd_rt")
 _SETTLE_LIMIT = 10
 """How many settle times a restless writer is waited for."""
 
-_BEGUN_ANEW = (State.FETCHING, State.WAITING)
-"""States in which a pass can take long and has not changed anything yet."""
+_BEGUN_ANEW = (State.FETCHING, State.WAITING, State.STAGED)
+"""States in which a pass can take long and has not changed anything yet, or can do again what it did."""
+
+_LOOK_AGAIN = 3600.0
+"""Seconds: what is waited for by the wall clock is looked at again, because clocks are set."""
 
 
 class Service:
@@ -46,9 +50,7 @@ class Service:
         self._context = context
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
-        self._retries: list[asyncio.Future[Failure | None]] = []
-        self._asked: list[asyncio.Future[Failure | None]] = []
-        self._due: list[asyncio.Future[Failure | None]] = []
+        self._asked = Asked(self._hear)
         self._failures = 0
         self._settings_failure: Failure | None = None
         self._reread = False
@@ -74,7 +76,7 @@ class Service:
                                 self._reread = False
                                 await exposition.follow(self._context.settings)
                     finally:
-                        await self._answer_before_the_end()
+                        await self._asked.settle_at_the_end(self._context)
             finally:
                 self._watch.close()
                 self._watch = None
@@ -85,7 +87,7 @@ class Service:
         context, metrics = self._context, self._context.reporter.metrics
         group = context.settings.control.group
         async with (
-            serve_control(context.effects, context.paths.control, self._answer, self._feed, group),
+            serve_control(context.effects, context.paths.control, self._asked.answer, self._feed, group),
             open_exposition(context.effects, context.paths, metrics, context.settings) as exposition,
         ):
             yield exposition
@@ -129,9 +131,7 @@ class Service:
     async def _step(self) -> None:
         self._wake.clear()
         self._changed.clear()
-        self._release_brake()
-        self._due += self._asked
-        self._asked = []
+        self._asked.take(self._context)
         outcome = await self._pass()
         match outcome:
             case None | Progressed():
@@ -139,7 +139,7 @@ class Service:
             case Settled(until=until):
                 self._failures = 0
                 self._report(outcome, outcome.summary, outcome.failure, until)
-                await self._wait(None if until is None else max(0.0, until - self._context.effects.now()))
+                await self._wait(None if until is None else self._seconds_to(until))
             case Retry(failure):
                 await self._retry(outcome, failure)
             case GoingDown(summary):
@@ -147,6 +147,9 @@ class Service:
                 await self._wait_for_the_end()
             case _:
                 assert_never(outcome)
+
+    def _seconds_to(self, until: float) -> float:
+        return min(_LOOK_AGAIN, max(0.0, until - self._context.effects.now()))
 
     async def _pass(self) -> Outcome | None:
         """Run a pass; ``None`` if something changed under one that only fetches or waits, which begins anew."""
@@ -159,7 +162,7 @@ class Service:
         return outcome
 
     async def _run_pass(self) -> Outcome | None:
-        running = asyncio.ensure_future(run_pass(self._context))
+        running = asyncio.ensure_future(run_pass(replace(self._context, reboot_now=self._asked.reboot_now)))
         changed = asyncio.ensure_future(self._changed.wait())
         try:
             while not running.done():
@@ -200,6 +203,12 @@ class Service:
                 await self._wake.wait()
             await self._settle()
 
+    def _hear(self, urgent: bool) -> None:  # noqa: FBT001 - called by position, by one caller
+        """Somebody asks: what is urgent ends a pass that only waits."""
+        if urgent:
+            self._changed.set()
+        self._wake.set()
+
     def _notice(self) -> None:
         self._changed.set()
         self._wake.set()
@@ -223,51 +232,17 @@ class Service:
         at: float | None = None,
     ) -> None:
         self._context.reporter.enter(state_of(outcome), summary, failure or self._settings_failure, at)
-        self._release()
-
-    def _release(self) -> None:
-        _resolve(self._due, None)
-        self._due = []
-
-    def _release_brake(self) -> None:
-        """Only between passes: a pass writes the record as it read it."""
-        retries, self._retries = self._retries, []
-        if not retries:
-            return
-        try:
-            allow_retry(self._context)
-        except AgentError as error:
-            _resolve(retries, error.failure)
-        else:
-            self._asked += retries
-
-    async def _answer_before_the_end(self) -> None:
-        """A reboot that somebody asked for often stops us before its pass is over: it is their answer."""
-        if self._context.reporter.status.state is State.REBOOTING:
-            self._due += self._asked
-            self._release()
-            await asyncio.sleep(0)  # the turn of the loop in which the answers are written
-
-    async def _answer(self, verb: Verb) -> Reply:
-        waiting: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
-        (self._retries if verb is Verb.RETRY else self._asked).append(waiting)  # for a pass that begins after this
-        self._wake.set()
-        refused = await waiting
-        if refused is not None:
-            return Reply(ok=False, text=str(refused))
-        status = self._context.reporter.status
-        return Reply(ok=status.state not in (State.BLOCKED, State.RETRYING, State.HELD), text=self._sentence())
-
-    def _sentence(self) -> str:
-        status = self._context.reporter.status
-        return f"{status.state}: {status.failure or status.summary}"
+        self._asked.settle(self._context)
 
 
 def _watched_files(context: Context) -> list[Path]:
     paths, node_config = context.paths, context.settings.node_config
     sources = [paths.below(source) for source in node_config.sources]
     added = [paths.below(directory) / ANY for directory in node_config.directories]
-    return [*sources, *added, paths.below("/run/ostree/staged-deployment"), paths.below("/ostree/deploy")]
+    reboot = context.settings.reboot
+    permission = [paths.below(reboot.permission_file.path)] if reboot.strategy == "permission-file" else []
+    own = [paths.below("/run/ostree/staged-deployment"), paths.below("/ostree/deploy")]
+    return [*sources, *added, *permission, *own]
 
 
 def _share_control(context: Context, owner: int | None) -> None:
@@ -276,9 +251,3 @@ def _share_control(context: Context, owner: int | None) -> None:
     except OSError as error:
         message = f"control.group: cannot hand over {context.paths.control}: {error.strerror}"
         raise AgentError(Code.SETTINGS_INVALID, message, "another group, or none") from error
-
-
-def _resolve(waiting: list[asyncio.Future[Failure | None]], result: Failure | None) -> None:
-    for future in waiting:
-        if not future.done():  # whoever asked may have gone
-            future.set_result(result)

@@ -10,10 +10,13 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.osimage import OsImage
 from mcd_rt.model.plan import Needs, NeedsBase, NeedsContent, NeedsDigest, NeedsOs
+from mcd_rt.model.record import Record, Turn
 from mcd_rt.observation import Context
 from mcd_rt.observed.base import list_kernel_packages
 from mcd_rt.plan.images import named_images
 from mcd_rt.plan.situation import Base, OsOffer, Situation
+from mcd_rt.reboot.splay import due_fetch
+from mcd_rt.record import save_record
 
 
 async def recall(context: Context, situation: Situation, need: Needs) -> Situation | None:
@@ -37,9 +40,14 @@ async def recall(context: Context, situation: Situation, need: Needs) -> Situati
             assert_never(need)
 
 
-async def provide(context: Context, situation: Situation, need: Needs) -> Situation:
-    """As ``recall``; what is not on the node is fetched. Raises ``AgentError`` as the fetches do."""
+async def provide(context: Context, situation: Situation, need: Needs) -> Situation | None:
+    """As ``recall``; what is not on the node is fetched, or ``None`` where it is not this node's turn yet.
+
+    Raises ``AgentError`` as the fetches do.
+    """
     known = await recall(context, situation, need)
+    if known is None and context.settings.content.splay and turn_of(context, situation.record, need) is not None:
+        return None
     if isinstance(need, NeedsContent):
         context.reporter.metrics.count_cache_lookup(hit=known is not None)
     if known is None:
@@ -50,6 +58,21 @@ async def provide(context: Context, situation: Situation, need: Needs) -> Situat
         context.reporter.metrics.show_content(known.content)
         context.reporter.show_trust(known.content)
     return known
+
+
+def turn_of(context: Context, record: Record, need: Needs) -> Turn | None:
+    """When this node may fetch what a plan asks for, if that is not now; drawn once, and remembered.
+
+    Raises ``AgentError`` (``write-failed``).
+    """
+    if isinstance(need, NeedsBase):
+        return None
+    now, image, splay = context.effects.now(), str(need.image), context.settings.content.splay
+    turn = record.turn
+    if turn is None or turn.image != image or turn.at > now + splay:  # or the clock, or the setting, has changed
+        turn = Turn(image, due_fetch(splay, now, context.effects.chance()))
+        save_record(context.effects, context.paths, replace(record, turn=turn))
+    return turn if turn.at > now else None
 
 
 def digests_in_use(situation: Situation) -> frozenset[str]:

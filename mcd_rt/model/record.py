@@ -81,6 +81,14 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """When this node may fetch ``image``: its share of the splay, drawn once."""
+
+    image: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """A slot of a lock server; written before it is asked for, because the answer may get lost.
 
@@ -119,3 +127,4 @@ class Record:
     lock: Lock | None = None
     sentinel: str = ""
     hooks_due: bool = False
+    turn: Turn | None = None

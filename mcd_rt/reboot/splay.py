@@ -1,7 +1,12 @@
-"""The splay: nodes that may reboot at the same time do so one after the other, by chance."""
+"""The splay: nodes that may reboot, or fetch, at the same time do so one after the other, by chance."""
 
 from mcd_rt.reboot.situation import RebootSituation
 from mcd_rt.reboot.verdict import Go, Wait
+
+
+def due_fetch(splay: float, since: float, luck: float) -> float:
+    """When a node fetches: its share of ``content.splay`` after ``since``, when the need arose; ``luck`` in [0, 1)."""
+    return since + splay * luck
 
 
 def spread(situation: RebootSituation, since: float, why: str, longest: float | None = None) -> Go | Wait:

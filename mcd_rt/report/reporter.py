@@ -110,7 +110,8 @@ class Reporter:
     def show_record(self, record: Record) -> None:
         """Say what is remembered: the last failure, and the last switch that came up."""
         self.metrics.show_record(record)
-        verified = record.verified
+        verified, hold, lock = record.verified, record.hold, record.lock
+        held = hold is not None and (hold.until is None or self._effects.now() < hold.until)
         self._publish(
             replace(
                 self.status,
@@ -118,6 +119,9 @@ class Reporter:
                 verified_at=verified.at if verified else None,
                 switch_seconds=verified.at - verified.started if verified else None,
                 switches=record.switches,
+                held=held,
+                held_until=hold.until if hold is not None and held else None,
+                lock=lock.url if lock is not None and lock.granted else "",
             )
         )
 

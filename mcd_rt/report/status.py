@@ -36,7 +36,8 @@ class Status:
     ``progress`` is the text of the running step and ``percent`` how far it is, -1 where it does not say.
     ``trusted_by`` is who judged the signatures of the packages in use (``nobody`` is said loudly), ``read_by`` the
     way their image was read. ``verified_at`` is when the running kernel was last seen to be the wanted one after a
-    switch, ``switch_seconds`` how long that took from its first step.
+    switch, ``switch_seconds`` how long that took from its first step. ``held``: a person said that the node does not
+    reboot, until ``held_until`` or with no end; ``lock`` is the lock server of which this node holds a slot.
     """
 
     state: State
@@ -67,6 +68,9 @@ class Status:
     last_error: PastFailure | None = None
     also: tuple[Failure, ...] = ()
     switches: tuple[Switch, ...] = ()
+    held: bool = False
+    held_until: float | None = None
+    lock: str = ""
 
 
 def codes_of(status: Status) -> tuple[Code, ...]:

@@ -74,6 +74,11 @@ def _facts(status: Status) -> Iterator[str]:
     yield _line("running", f"{status.running} ({status.kernel_release})" if status.running else "not known")
     yield _line("booted", status.booted or "not known")
     yield _line("staged", _staged(status))
+    if status.held:
+        end = "until `mcd-rt resume`" if status.held_until is None else f"until {moment(status.held_until)}"
+        yield _line("hold", f"no reboot {end}")
+    if status.lock:
+        yield _line("lock", f"a slot of {status.lock} is ours")
     if status.progress:
         yield _line("doing", " ".join(filter(None, (_on_one_line(status.progress), bar(status.percent)))))
     if status.trusted_by == Judge.NOBODY:

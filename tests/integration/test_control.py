@@ -26,7 +26,7 @@ def path():
         yield Path(place) / "run/control.sock"
 
 
-async def echo(verb):
+async def echo(verb, _seconds):
     return Reply(ok=verb is Verb.RETRY, text=f"{verb}: ä done")
 
 
@@ -35,7 +35,7 @@ def mute():
     return Feed(lambda: pytest.fail("nobody asked"))
 
 
-async def never(_verb):
+async def never(_verb, _seconds):
     await asyncio.get_running_loop().create_future()
 
 
@@ -88,7 +88,10 @@ def test_what_is_no_request_is_told_what_would_be(path, request_):
     async def main():
         async with serve_control(EffectsDouble(), path, never, mute()):
             answer = json.loads(await said(path, request_))
-            assert answer == {"ok": False, "text": "not a request; verbs are apply, retry, follow"}
+            assert answer == {
+                "ok": False,
+                "text": "not a request; verbs are apply, retry, reboot, hold, resume, follow",
+            }
 
     run(main())
 
@@ -118,7 +121,7 @@ def test_a_client_that_leaves_before_the_answer_is_no_matter(path):
     async def main():
         asked, left = asyncio.Event(), asyncio.Event()
 
-        async def answer(_verb):
+        async def answer(_verb, _seconds):
             asked.set()
             await left.wait()
             return Reply(ok=True, text="x" * 1000)
@@ -163,7 +166,7 @@ def test_eight_clients_are_answered_at_once(path):
         all_there = asyncio.Event()
         asking = []
 
-        async def answer(verb):
+        async def answer(verb, _seconds):
             asking.append(verb)
             if len(asking) == 8:
                 all_there.set()
@@ -248,9 +251,9 @@ def test_an_agent_that_stops_while_it_is_asked_is_gone(path):
     async def main():
         asked = asyncio.Event()
 
-        async def answer(_verb):
+        async def answer(_verb, _seconds):
             asked.set()
-            await never(_verb)
+            await never(_verb, _seconds)
 
         async with serve_control(EffectsDouble(), path, answer, mute()):
             asking = asyncio.ensure_future(failure_of(path))
@@ -284,7 +287,7 @@ def test_an_answer_that_is_none_is_refused(path, answer):
 
 
 def test_a_long_answer_arrives(path):
-    async def talk(_verb):
+    async def talk(_verb, _seconds):
         return Reply(ok=False, text="because " * 2000)
 
     async def main():

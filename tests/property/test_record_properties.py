@@ -13,7 +13,7 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import OwnArguments, Target
-from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Switch, Tries, Verified
+from mcd_rt.model.record import Attempt, Hold, Lock, Phase, Record, Resolved, Switch, Tries, Turn, Verified
 from mcd_rt.record import load_record, save_record
 from tests.effects_double import EffectsDouble
 
@@ -50,6 +50,8 @@ records = st.builds(
         deployment_id=texts,
         on_staged=st.booleans(),
         arguments=st.builds(OwnArguments, ours=several, gone=several),
+        staged_at=times,
+        luck=st.floats(0, 1, exclude_max=True),
     ),
     tries=st.dictionaries(texts, st.integers(0, 1000), max_size=3).map(
         lambda counts: tuple(Tries(target, counts[target]) for target in sorted(counts))
@@ -58,6 +60,11 @@ records = st.builds(
     verified=st.none() | st.builds(Verified, target=targets, started=times, at=times),
     failure=st.none() | st.builds(Failure, code=st.sampled_from(Code), message=texts, hint=texts),
     foreign_removals=several,
+    hold=st.none() | st.builds(Hold, since=times, until=st.none() | times),
+    lock=st.none() | st.builds(Lock, url=texts, group=texts, id=texts, granted=st.booleans()),
+    sentinel=texts,
+    hooks_due=st.booleans(),
+    turn=st.none() | st.builds(Turn, image=texts, at=times),
     kernel_arguments=several,
     given_up=texts,
     switches=st.lists(st.builds(Switch, kernel_release=texts, started=times, ended=times), max_size=5).map(tuple),

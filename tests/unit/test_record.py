@@ -188,6 +188,15 @@ WRONG = {
         document
         | {"verified": document["verified"] | {"target": document["verified"]["target"] | {"kernel_type": "x"}}}
     ),
+    "a hold without a beginning": lambda document: document | {"hold": {"until": None}},
+    "a hold that ends in words": lambda document: document | {"hold": {"since": 1.0, "until": "tomorrow"}},
+    "a lock without a server": lambda document: document | {"lock": {"group": "g", "id": "i", "granted": True}},
+    "a lock that is granted perhaps": lambda document: (
+        document | {"lock": {"url": "u", "group": "g", "id": "i", "granted": 1}}
+    ),
+    "a sentinel that is a number": lambda document: document | {"sentinel": 1},
+    "a turn that never comes": lambda document: document | {"turn": {"image": "i", "at": float("inf")}},
+    "a luck that is a text": lambda document: document | {"attempt": document["attempt"] | {"luck": "good"}},
     "a package that is none": lambda document: (
         document | {"verified": document["verified"] | {"target": document["verified"]["target"] | {"packages": ["x"]}}}
     ),
@@ -200,6 +209,17 @@ def test_a_record_of_another_shape_is_refused(paths, wrong):
     failure = failure_of(paths)
     assert failure.code is Code.RECORD_UNREADABLE
     assert str(paths.record) in failure.message
+
+
+def test_a_record_from_before_there_was_more_to_reboots_is_read(paths):
+    added = ("hold", "lock", "sentinel", "hooks_due", "turn")
+
+    def older(document):
+        attempt = {key: value for key, value in document["attempt"].items() if key not in ("staged_at", "luck")}
+        return {key: value for key, value in document.items() if key not in added} | {"attempt": attempt}
+
+    rewritten(paths, older)
+    assert load_record(paths) == RECORD
 
 
 @pytest.mark.parametrize("version", [VERSION + 1, 10**9])
