@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -135,3 +136,42 @@ def test_a_shared_lock_of_somebody_is_in_the_way_of_the_agent(paths):
     with paths.lock.open("w+b") as file:
         fcntl.lockf(file, fcntl.LOCK_SH)
         assert refusal_of(paths).code is Code.AGENT_RUNNING
+
+
+def test_nobody_else_can_open_the_lock_and_so_hold_it(paths):
+    paths.runtime.mkdir(parents=True)
+    paths.lock.touch(0o644)
+    paths.lock.chmod(0o644)  # as an earlier release left it in this boot
+    with only_agent(EffectsDouble(), paths):
+        assert stat.S_IMODE(paths.lock.stat().st_mode) == 0o600
+
+
+def test_a_lock_of_somebody_elses_making_is_taken_all_the_same(paths, monkeypatch):
+    paths.runtime.mkdir(parents=True)
+    paths.lock.touch(0o644)
+    paths.lock.chmod(0o666)
+
+    def refuse(_descriptor, _mode):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with only_agent(EffectsDouble(), paths):
+        assert refusal_of(paths).code is Code.AGENT_RUNNING
+
+
+def test_who_may_not_open_the_lock_learns_from_the_kernels_list_whether_it_is_held(paths, monkeypatch):
+    real = os.open
+
+    def closed_to_me(path, flags, mode=0o777):
+        if path == paths.lock and not flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", closed_to_me)
+    with agent(paths) as process:
+        assert is_agent_running(paths)
+        process.stdin.close()
+        process.wait()
+    assert not is_agent_running(paths)
+    paths.lock.unlink()
+    assert not is_agent_running(paths)
