@@ -26,6 +26,7 @@ from mcd_rt.model.plan import (
     Reboot,
     Refused,
     Steady,
+    Target,
     Waiting,
 )
 from mcd_rt.model.record import Attempt, Record, Switch, Verified
@@ -33,13 +34,13 @@ from mcd_rt.model.state import State
 from mcd_rt.observation import Context, Observation, ask_deployments, observe
 from mcd_rt.observed.host import read_host
 from mcd_rt.observed.previous_boot import read_evidence
-from mcd_rt.plan.brake import judge_brake, release_brake
+from mcd_rt.plan.brake import judge_brake, release_brake, see_running
 from mcd_rt.plan.evidence import is_fallback
 from mcd_rt.plan.outcome import Outcome, Progressed, Retry, Settled, outcome_of_failure, outcome_of_plan
 from mcd_rt.plan.plan import make_plan
 from mcd_rt.plan.situation import Situation
 from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, arguments_of_boot, judge_boot
-from mcd_rt.record import load_record, set_record_aside
+from mcd_rt.record import drop_unfinished, load_record, set_record_aside
 from mcd_rt.sentinel import withdraw_sentinel
 from mcd_rt.steps import discard, is_rebooting, remember, stage
 from mcd_rt.supply import digests_in_use, provide
@@ -55,6 +56,7 @@ async def run_pass(context: Context) -> Outcome:
     """One pass: at most one step towards the target, or why none is taken."""
     try:
         observed = await observe(context)
+        drop_unfinished(context.effects, context.paths)
         if isinstance(observed, Settled):
             if observed.state is State.OBSERVING:
                 host = read_host(context.paths)
@@ -149,8 +151,8 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
             return await reboot(context, observed.config, situation, plan)
         case Discard():
             return await discard(context, situation, plan)
-        case Steady():
-            situation = replace(situation, record=_tidy(context, situation))
+        case Steady(running=running):
+            situation = replace(situation, record=_tidy(context, situation, running))
             await _tune(context, situation.host)
             await _finish_reboot(context, situation, plan)
             return outcome_of_plan(plan)
@@ -190,13 +192,17 @@ def allow_retry(context: Context) -> None:
     remember(context, release_brake(record))
 
 
-def _tidy(context: Context, situation: Situation) -> Record:
-    """What nothing needs any more goes: images, copies a worker left, an attempt of this boot that leads nowhere."""
+def _tidy(context: Context, situation: Situation, running: Target | None) -> Record:
+    """The record without what nothing needs any more.
+
+    Images, copies a worker left, an attempt of this boot that leads nowhere, what was said of a target that now runs.
+    """
     prune(context.effects, context.paths, digests_in_use(situation))
     drop_repositories(context.effects, context.paths)
-    record = situation.record
+    record = situation.record if running is None else see_running(situation.record, running)
     if record.attempt is not None and situation.deployments.staged is None:
         record = replace(record, attempt=None)
+    if record != situation.record:
         remember(context, record)
     return record
 

@@ -169,12 +169,17 @@ class HostEffects:
         os.sched_setaffinity(0, cpus)
 
 
+def unfinished(path: Path) -> Path:
+    """Where ``write_durably`` writes a file before it is put into its place; a death in between leaves it."""
+    return path.with_name(f".{path.name}.new")
+
+
 def write_durably(effects: Effects, path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace a file so that a reader, or a boot after a power cut, finds the old or the new one whole.
 
     Raises ``AgentError`` (``write-failed``) that names the file; nothing temporary stays behind.
     """
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = unfinished(path)
     try:
         effects.make_directory(path.parent, 0o755)
         effects.remove(temporary)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TypeVar
 
-from mcd_rt.effects import Effects, write_durably
+from mcd_rt.effects import Effects, unfinished, write_durably
 from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
@@ -65,6 +65,17 @@ def load_record(paths: HostPaths) -> Record:
 def save_record(effects: Effects, paths: HostPaths, record: Record) -> None:
     """Remember; returns when it is durable. Raises ``AgentError`` (``write-failed``)."""
     write_durably(effects, paths.record, json.dumps(_document(record), indent=1, sort_keys=True).encode() + b"\n")
+
+
+def drop_unfinished(effects: Effects, paths: HostPaths) -> None:
+    """Remove what an agent left that died while it remembered; raises ``AgentError`` (``write-failed``)."""
+    left = unfinished(paths.record)
+    if not left.exists():
+        return
+    try:
+        effects.remove(left)
+    except OSError as error:
+        raise AgentError(Code.WRITE_FAILED, f"cannot remove {left}: {error.strerror}", "is it writable?") from error
 
 
 def set_record_aside(effects: Effects, paths: HostPaths) -> None:

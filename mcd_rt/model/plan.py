@@ -111,9 +111,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """Nothing to do: the node runs what is wanted."""
+    """Nothing to do: the node runs what is wanted; ``running`` is that target, ``None`` where it is yet to boot."""
 
     summary: str
+    running: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)

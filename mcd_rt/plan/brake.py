@@ -56,6 +56,17 @@ def uncount_reboot(record: Record, target: Target) -> Record:
     return replace(record, tries=tries, reboots=record.reboots[:-1])
 
 
+def see_running(record: Record, target: Target) -> Record:
+    """The record once a target is seen running, whoever booted it: what was said of it is over.
+
+    What was said of a target that was given up, and is another one, stays.
+    """
+    if record.given_up not in ("", target.identity):
+        return record
+    tries = tuple(tries for tries in record.tries if tries.target != target.identity)
+    return replace(record, tries=tries, failure=None, given_up="")
+
+
 def release_brake(record: Record) -> Record:
     """The record after a person said ``retry``."""
     return replace(record, tries=(), reboots=(), failure=None, given_up="")

@@ -111,7 +111,7 @@ def _arrived(situation: Situation, target: Target) -> Plan:
         failure = judge_running(target, situation.host)
         if failure is not None:
             return Refused(failure)
-        return Steady(f"{target.kernel_type} is wanted and runs ({situation.host.kernel_release})")
+        return Steady(f"{target.kernel_type} is wanted and runs ({situation.host.kernel_release})", target)
     if merge.staged and is_ours(situation, merge):
         on_staged = is_on_staged(situation, merge)
         if merge.locked and not on_staged and is_left_to_others(situation):
@@ -120,7 +120,8 @@ def _arrived(situation: Situation, target: Target) -> Plan:
     failure = situation.record.failure
     if not merge.staged and failure is not None and is_fallback(failure):
         return Refused(failure)  # not booted into again by itself: a person chose so, or it does not boot
-    return Steady(f"{target.kernel_type} is wanted; {merge.id}, which is not ours, brings it with the next boot")
+    brings = f"{merge.id}, which is not ours, brings" if merge.staged else f"{merge.id} is first to boot and brings"
+    return Steady(f"{target.kernel_type} is wanted; {brings} it with the next boot")
 
 
 def _change(situation: Situation, target: Target, steps: tuple[Step, ...], own: OwnArguments) -> Change:

@@ -155,3 +155,45 @@ def test_another_target_goes_on_and_the_one_rolled_back_from_stays_held(play, mo
             assert (node.assemblies, node.reboots) == (1, 1)
 
     play(story())
+
+
+def test_a_target_that_was_given_up_and_is_booted_by_a_person_is_forgiven(play, monkeypatch):
+    async def story():
+        async with served() as (scene, told):
+            node = prepare(scene)
+            await roll_back(node, told, monkeypatch)
+            assert load_record(node.paths).given_up
+            with monkeypatch.context() as patch:
+                patch.setattr("mcd_rt.sim.node.reboot", _boot_the_other)
+                await node.reboot()
+            await told.wait_for("steady", contains="realtime is wanted and runs")
+            record = load_record(node.paths)
+            assert (record.given_up, record.failure, record.tries) == ("", None, ())
+            assert read_status(node.paths).last_failure is None
+            assert (node.assemblies, node.reboots) == (1, 2)
+
+    play(story())
+
+
+def _boot_the_other(system, *, finalize):
+    """Somebody takes the other deployment, for good."""
+    old, new = reboot(system, finalize=finalize).deployments
+    return replace(system, deployments=(replace(new, booted=True), replace(old, booted=False)))
+
+
+def test_what_is_first_to_boot_after_another_was_chosen_is_told_as_that(play, monkeypatch):
+    async def story():
+        async with served() as (scene, told):
+            node = prepare(scene)
+            with turned_away(monkeypatch, turn=False):
+                await node.run_agent(AGENT)
+                await told_of(told, node, State.RETRYING, Code.BOOTED_ANOTHER)
+            await told_of(told, node, State.BLOCKED, Code.BOOTED_ANOTHER)
+            code, text = await type_on(node, "retry")
+            assert code == 0, text
+            line = await told.wait_for("steady", contains="is first to boot and brings it with the next boot")
+            assert "not ours" not in line
+            await node.reboot()
+            await told.wait_for("steady", contains="realtime is wanted and runs")
+
+    play(story())

@@ -8,7 +8,7 @@ from mcd_rt.errors import Code, Failure
 from mcd_rt.model.plan import Held
 from mcd_rt.model.record import Record, Tries
 from mcd_rt.model.settings import RebootSettings
-from mcd_rt.plan.brake import DAY, count_reboot, judge_brake, release_brake, tries_of
+from mcd_rt.plan.brake import DAY, count_reboot, judge_brake, release_brake, see_running, tries_of
 from tests.unit.nodes import EL8, EL8_RT, EL9, EL9_RT, target_of, verified
 
 SETTINGS = RebootSettings(attempts_per_target=3, per_day=4)
@@ -112,3 +112,23 @@ def test_retry_lets_go_of_everything_but_what_came_up():
 @pytest.mark.parametrize("tries", [(), (Tries("another", 7),)])
 def test_a_target_never_tried_has_no_tries(tries):
     assert tries_of(Record(tries=tries), A) == 0
+
+
+GIVEN_UP = replace(after(NOW, NOW), failure=Failure(Code.ROLLED_BACK, "the old one was booted"), given_up=A.identity)
+
+
+def test_a_target_that_is_seen_running_is_not_given_up_any_more_whoever_booted_it():
+    seen = see_running(GIVEN_UP, A)
+    assert (seen.given_up, seen.failure, tries_of(seen, A)) == ("", None, 0)
+    assert seen.reboots == (NOW, NOW), "the budget of the day is not given back"
+    assert judge_brake(seen, A, SETTINGS, NOW) is None
+
+
+def test_another_target_that_runs_does_not_excuse_the_one_that_was_given_up():
+    assert see_running(GIVEN_UP, B) == GIVEN_UP
+
+
+def test_a_failure_of_a_target_that_is_not_wanted_any_more_is_over_and_its_attempts_are_not():
+    record = replace(after(NOW, NOW), failure=Failure(Code.NOT_FINALIZED, "a full /boot"))
+    seen = see_running(record, B)
+    assert (seen.failure, tries_of(seen, A)) == (None, 2)

@@ -6,13 +6,14 @@ import os
 
 import pytest
 
+from mcd_rt.effects import unfinished
 from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import OwnArguments, Target
 from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Switch, Tries, Verified
-from mcd_rt.record import VERSION, load_record, save_record, set_record_aside
+from mcd_rt.record import VERSION, drop_unfinished, load_record, save_record, set_record_aside
 from tests.effects_double import EffectsDouble, Killed
 
 TARGET = Target(
@@ -251,3 +252,27 @@ def test_a_record_that_cannot_be_set_aside_is_a_failure(paths):
         set_record_aside(EffectsDouble(), paths)
     assert caught.value.failure.code is Code.WRITE_FAILED
     assert str(paths.record) in caught.value.failure.message
+
+
+def test_what_a_death_left_half_written_goes_at_the_next_look(paths):
+    effects = EffectsDouble()
+    drop_unfinished(effects, paths)
+    assert effects.attempted == [], "nothing there, nothing done"
+    save_record(effects, paths, RECORD)
+    left = unfinished(paths.record)
+    left.write_bytes(b"half")
+    drop_unfinished(effects, paths)
+    assert not left.exists()
+    assert load_record(paths) == RECORD
+
+
+def test_what_cannot_be_removed_is_told(paths):
+    save_record(EffectsDouble(), paths, RECORD)
+    left = unfinished(paths.record)
+    left.write_bytes(b"half")
+    effects = EffectsDouble()
+    effects.fail("remove", OSError(errno.EROFS, os.strerror(errno.EROFS)))
+    with pytest.raises(AgentError) as caught:
+        drop_unfinished(effects, paths)
+    assert caught.value.failure.code is Code.WRITE_FAILED
+    assert caught.value.failure.message == f"cannot remove {left}: Read-only file system"
