@@ -64,6 +64,7 @@ class Code(StrEnum):
     FIPS_MISMATCH = "fips-mismatch"
     FIPS_REFUSED = "fips-refused"
     TUNED_LEFT_ALONE = "tuned-left-alone"
+    HOST_EXHAUSTED = "host-exhausted"
     # The reboot and after
     FINALIZE_FAILED = "finalize-failed"
     REBOOT_REFUSED = "reboot-refused"
@@ -97,16 +98,29 @@ class Code(StrEnum):
     METRICS_UNAVAILABLE = "metrics-unavailable"
 
 
+def spelled_out(text: str) -> str:
+    r"""A text for people without control characters but the ends of its lines: ``\x1b`` instead of an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failure as a value: what an outcome, a status or a log line carries.
 
-    ``message`` names the thing and the place, ``hint`` the way out; both are sentences for people.
+    ``message`` names the thing and the place, ``hint`` the way out; both are sentences for people. What no terminal
+    should be sent, such as the escape sequences in a name somebody else chose, is spelled out in them.
     """
 
     code: Code
     message: str
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        """Spell out control characters, whichever way the text goes from here."""
+        object.__setattr__(self, "message", spelled_out(self.message))
+        object.__setattr__(self, "hint", spelled_out(self.hint))
 
     def __str__(self) -> str:
         """One line for a log: the code, what happened, the way out."""
@@ -118,8 +132,8 @@ class AgentError(Exception):
 
     def __init__(self, code: Code, message: str, hint: str = "") -> None:
         """Carry ``Failure(code, message, hint)``."""
-        super().__init__(message)
         self.failure = Failure(code, message, hint)
+        super().__init__(self.failure.message)
 
 
 class ConfigInvalid(AgentError):

@@ -5,6 +5,7 @@ are named by the agent, never by what is in the image. An entry without a manife
 with anything missing is no entry, nor is one whose packages were judged by other keys than are trusted now.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -25,6 +26,7 @@ OS = "os"  # the directory beside the packages for what is known and kept of the
 
 _PIECE = 256 * 1024
 _MAX_MANIFEST = 8 << 20
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _ENTRY = re.compile(r"[0-9a-f]{64}")
 _KEYS = ContentSettings().keys
 
@@ -163,15 +165,16 @@ def open_packages(
     """Read-only descriptors of packages, compared with their digests, closed with the block.
 
     Their offsets are 0, where rpm-ostree reads from. The files are read whole: call it in a thread where
-    waiting hurts. Raises ``AgentError`` (``cache-corrupt``) where a file is not the one that was inspected;
-    the entry is gone then, so that it is fetched again.
+    waiting hurts. Raises ``AgentError``: ``cache-corrupt`` where a file is not the one that was inspected (the entry
+    is gone then, so that it is fetched again), ``host-exhausted`` where it cannot be opened now.
     """
     entry = entry_of(paths, digest)
     with ExitStack() as stack:
         try:
             descriptors = tuple(_open_compared(stack, entry, package) for package in packages)
-        except AgentError:
-            discard(effects, paths, digest)
+        except AgentError as error:
+            if error.failure.code is Code.CACHE_CORRUPT:
+                discard(effects, paths, digest)
             raise
         yield descriptors
 
@@ -185,10 +188,16 @@ def _open_compared(stack: ExitStack, entry: Path, package: Package) -> int:
 
 
 def open_file(path: Path) -> int:
-    """A fresh read-only descriptor of a package, its offset 0; raises ``AgentError`` (``cache-corrupt``)."""
+    """A fresh read-only descriptor of a package, its offset 0.
+
+    Raises ``AgentError``: ``cache-corrupt``, or ``host-exhausted``, which says nothing about the file.
+    """
     try:
         return _open_no_link(str(path), os.O_RDONLY)
     except OSError as error:
+        if error.errno in _EXHAUSTED:
+            hint = "what was fetched stays; `ls /proc/PID/fd` shows who holds open what"
+            raise AgentError(Code.HOST_EXHAUSTED, f"cannot open {path}: {error.strerror}", hint) from error
         raise _changed(path, error.strerror or str(error)) from error
 
 

@@ -353,3 +353,23 @@ def test_a_disk_that_fails_while_it_is_compared_is_named(paths, monkeypatch):
         cache.open_packages(EffectsDouble(), paths, DIGEST, CONTENT.packages),
     ):
         pytest.fail("handed out")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_host_that_opens_no_more_files_says_nothing_about_the_cache(paths, monkeypatch, number):
+    entry = fill(EffectsDouble(), paths)
+
+    def refuse(_path: str, _flags: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "_open_no_link", refuse)
+        with (
+            pytest.raises(AgentError) as caught,
+            cache.open_packages(EffectsDouble(), paths, DIGEST, CONTENT.packages),
+        ):
+            pytest.fail("it was opened")
+    assert caught.value.failure.code is Code.HOST_EXHAUSTED
+    assert caught.value.failure.message == f"cannot open {entry / '0.rpm'}: {os.strerror(number)}"
+    with leaves_nothing(), cache.open_packages(EffectsDouble(), paths, DIGEST, CONTENT.packages) as opened:
+        assert len(opened) == len(PACKAGES), "what was fetched is still there"
