@@ -27,6 +27,9 @@ Exec=/bin/sh -c "echo {name} > {place}/wanted"
 User=root
 """
 
+_LONGEST = 24
+"""Characters of a directory for temporary files below which the paths of sockets are short enough."""
+
 _READY_TIMEOUT = 10.0
 _STOP_TIMEOUT = 5.0
 
@@ -40,7 +43,7 @@ class PrivateBus:
     """
 
     def __init__(self, activatable: Sequence[str] = (), on_wanted: Callable[[str], None] = lambda _name: None) -> None:
-        self.place = Path(tempfile.mkdtemp(prefix="mcd-rt-", dir="/tmp"))  # $TMPDIR may be too long
+        self.place = Path(tempfile.mkdtemp(prefix="mcd-rt-", dir=_short_directory()))
         self.address = ""
         self._activatable = activatable
         self._on_wanted = on_wanted
@@ -103,3 +106,9 @@ class PrivateBus:
     def _activation(self) -> None:
         for name in os.read(self._wanted, 4096).decode().split():
             self._on_wanted(name)
+
+
+def _short_directory() -> str:
+    """The usual place for temporary files, or /tmp where that one's name is too long."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= _LONGEST else "/tmp"  # noqa: S108 - mkdtemp makes a directory of its own there

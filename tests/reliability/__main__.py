@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tests.fuzz import run as run_fuzz
 from tests.fuzz.verdict import Violation
 from tests.reliability import breakages, faults, kills, soak, sweep
+from tests.reliability.place import use_memory
 from tests.reliability.tally import Tally, last_line, table
 
 Part = Callable[[bool, int], Tally]
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="chooses the sample, and the stories of the soak")
     parser.add_argument("--soak", type=int, default=0, metavar="STORIES", help="random stories of several cuts instead")
     arguments = parser.parse_args()
+    use_memory()
     if arguments.soak:
         tallies: tuple[Tally, ...] = (soak.run(arguments.soak, arguments.seed),)
     else:

@@ -23,8 +23,9 @@ from mcd_rt.sim.node import SimulatedNode
 from mcd_rt.sim.scene import write_settings
 from mcd_rt.sim.world import Base, Deployment, Origin, System, Tree, stage
 from tests.effects_double import EffectsDouble
-from tests.reliability.bench import SURVIVING, Bench, Start
+from tests.reliability.bench import SURVIVING, Bench
 from tests.reliability.scenarios import REPOSITORY, Cache, Layers, Scenario
+from tests.reliability.states import Start
 
 _RELEASES = ("284.rt14.284.el9", "300.rt14.300.el9")
 
@@ -51,7 +52,7 @@ async def _arranged(bench: Bench, scenario: Scenario) -> Start:
     await bench.put_back(bench.take())
     for wish in scenario.earlier:
         bench.wish(wish)
-        end = await bench.settle(EffectsDouble(bench.effects()))
+        end = (await bench.settle(EffectsDouble(bench.effects()))).end
         assert end.state is State.STEADY, f"{scenario.name} cannot begin: {end}"
     if scenario.earlier:
         await _fill_cache(bench)  # a steady agent keeps only what it needs

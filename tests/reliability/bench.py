@@ -4,15 +4,15 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 from mcd_rt.agent import run_pass
 from mcd_rt.effects import Effects
-from mcd_rt.errors import AgentError, Code
+from mcd_rt.errors import AgentError
 from mcd_rt.lock import only_agent
 from mcd_rt.model.image import ImageReference
-from mcd_rt.model.state import State
 from mcd_rt.observation import Context
 from mcd_rt.plan.outcome import GoingDown, Outcome, Progressed, Retry, Settled, state_of
 from mcd_rt.record import load_record
@@ -20,11 +20,14 @@ from mcd_rt.report.reporter import Reporter
 from mcd_rt.settings import load_settings
 from mcd_rt.sim.hostfiles import RHCOS, write_boot
 from mcd_rt.sim.node import SimulatedNode
-from mcd_rt.sim.refspec import image_digest
-from mcd_rt.sim.world import System, Tree, reboot
+from mcd_rt.sim.rpmostree import FOREIGN
+from mcd_rt.sim.world import reboot
 from tests.effects_double import Killed
+from tests.integration.stories import leftovers
 from tests.reliability.disk import Cut, Disk
-from tests.reliability.scenarios import Flip, Scenario, Trouble, Wish
+from tests.reliability.sameness import digest
+from tests.reliability.scenarios import Cache, Flip, Layers, Scenario, Trouble, Wish
+from tests.reliability.states import End, Finish, Instant, Passed, Start, World, bare
 from tests.reliability.troubles import Troubles
 from tests.reliability.watched import WatchedEffects
 
@@ -32,7 +35,7 @@ PASSES = 60
 """In one life of the agent; no way through a scenario has half as many."""
 LIVES = 12
 PERSISTENT = 5
-"""Failures in a row after which nothing changes any more: one that is made happens once."""
+"""Equal failures in a row after which nothing changes any more: one that is made happens once."""
 
 SURVIVING = ("var/lib/mcd-rt", "var/cache/mcd-rt")
 """Directories below the root that the units make, and that outlive a boot."""
@@ -52,45 +55,6 @@ spec:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """What a node settled in (``state`` is ``None`` where it did not), and how many reboots it took."""
-
-    state: State | None
-    code: Code | None
-    booted: tuple[Tree, str]
-    reboots: int
-
-
-def bare(tree: Tree) -> Tree:
-    """A tree whose origin names the image by its digest alone: where it lies differs from bench to bench."""
-    origin = tree.origin
-    return replace(tree, origin=replace(origin, refspec=image_digest(origin.refspec) or origin.refspec))
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Everything a node is put back to; ``reboots`` are those that its record counts."""
-
-    system: System
-    files: tuple[tuple[Path, bytes | None], ...]
-    boot_id: str
-    wish: Wish
-    reboots: int
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Numbers that are equal for equal worlds.
-
-    ``now`` is everything the next agent of this boot could see, ``lost`` and ``torn`` what one after a power cut could.
-    """
-
-    now: int
-    lost: int
-    torn: int
-
-
 class Bench:
     """Use ``open_bench``. ``on_change`` is called after every effect of an agent on it."""
 
@@ -101,11 +65,17 @@ class Bench:
         self.on_change: Callable[[], None] = lambda: None
         self.asked_reboots = 0
         self.finalizing = False
-        self.calls: list[str] = []
+        self.calls = 0
         self.problems: list[str] = []
         self.wished = Wish()
+        self._scenario = Scenario("nothing")
         self._flips: list[Flip] = []
+        self._boots = 0
+        self._has_booted = False
         self._troubles = Troubles(node)
+        self.places = (str(node.root.parent), str(Path(images[0].place).parent))
+        system = node.rpm_ostree.system
+        self._offered = digest((images, system.osname, system.bases), self.places)
 
     def effects(self) -> WatchedEffects:
         """For one agent, or for several after one another."""
@@ -115,6 +85,11 @@ class Bench:
     def going_down(self) -> bool:
         """Whether a reboot was asked for."""
         return self.node.logind._preparing
+
+    @property
+    def instant(self) -> Instant:
+        """What could be booted now."""
+        return Instant(self.node.rpm_ostree.system, self.finalizing)
 
     def wish(self, wish: Wish) -> None:
         """Write the node config, atomically."""
@@ -129,13 +104,27 @@ class Bench:
         temporary.rename(config)
 
     def take(self) -> Start:
-        """What the node is now, to come back to."""
+        """What the node is now, to come back to; no transaction goes on."""
         tops = (self.node.root / place for place in _PLACES)
         paths = [path for top in tops for path in (top, *sorted(top.rglob("*"))) if path.exists()]
         files = tuple((path, None if path.is_dir() else path.read_bytes()) for path in paths)
-        boot_id = (self.node.root / "proc/sys/kernel/random/boot_id").read_text().strip()
+        passed = Passed(
+            self.node.reboots, self.asked_reboots, self.calls, tuple(self._flips), tuple(self.node.faults.twists)
+        )
         reboots = len(load_record(self.node.paths).reboots)
-        return Start(self.node.rpm_ostree.system, files, boot_id, self.wished, reboots)
+        return Start(self.node.rpm_ostree.system, files, self._boots, self.wished, reboots, passed)
+
+    def digest(self) -> str:
+        """Equal for equal worlds at the beginning of a boot, in this process or another.
+
+        Everything that an agent of this boot, or of a later one, could see; where the node lies does not count.
+        """
+        row = replace(self._scenario, name="", earlier=(), flips=(), others=Layers(), staged=None, pinned=False)
+        row = replace(row, cache=Cache.FULL, wish=self.wished, trouble=_lasting(row.trouble))
+        system = self.node.rpm_ostree.system
+        deployments = [(replace(one, tree=None), one.tree.base.checksum, one.tree.origin) for one in system.deployments]
+        left = (self._boots, self._flips, self.node.faults.twists)
+        return digest((row, deployments, left, self._offered, *self.disk.contents()), self.places)
 
     def look(self) -> World:
         """The world as it is now."""
@@ -151,21 +140,27 @@ class Bench:
         lost, torn = (hash((disk.fingerprint_left(cut), boots, around)) for cut in (Cut.LOST, Cut.TORN))
         return World(now, lost, torn)
 
-    async def put_back(self, start: Start, scenario: Scenario | None = None) -> None:
-        """Make the node what it was; with the flips and the trouble of a scenario, where one is named."""
-        node = self.node
+    async def put_back(self, start: Start, scenario: Scenario | None = None, *, afresh: bool = True) -> None:
+        """Make the node what it was; with the flips and the trouble of a scenario, where one is named.
+
+        Not ``afresh``: with what of them was left then.
+        """
+        node, passed = self.node, Passed() if afresh else start.passed
         await node.rpm_ostree.stop()
-        self._troubles.make(Trouble.NONE if scenario is None else scenario.trouble)
+        self._scenario = scenario or Scenario("nothing")
+        self._troubles.make(self._scenario.trouble)
+        self._flips = list(self._scenario.flips if afresh else passed.flips)
+        if not afresh:
+            node.faults.twists[:] = passed.twists
         node.faults.reboot_stuck = True  # a reboot that was asked for is ours to let happen
         node.events.clear()
-        node.reboots = self.asked_reboots = 0
-        self.calls.clear()
+        node.reboots, self.asked_reboots, self.calls = passed.reboots, passed.asked, passed.calls
         self.problems.clear()
         self.wished = start.wish
-        self._flips = [] if scenario is None else list(scenario.flips)
         self.finalizing = False
+        self._boots, self._has_booted = start.boots, True
         node.rpm_ostree.system = start.system
-        write_boot(node.root, start.system, start.boot_id, RHCOS)
+        write_boot(node.root, start.system, _boot_id(start.boots), RHCOS)
         node.logind._preparing = False
         node.systemd._active = start.system.staged is not None
         for place in _PLACES:
@@ -181,22 +176,42 @@ class Bench:
         if orderly:
             self.disk.sync()
         await self.node.reboot(orderly=orderly)
+        self._boots += 1
+        (self.node.root / "proc/sys/kernel/random/boot_id").write_text(_boot_id(self._boots) + "\n")
+        self.finalizing, self._has_booted = False, True
         await self.node.start_rpm_ostree()
 
-    async def settle(self, effects: Effects) -> End:
-        """Agents, life after life, until one has nothing to do or fails again and again."""
+    async def settle(self, effects: Effects, at_boot: Callable[[], Finish | None] = lambda: None) -> Finish:
+        """Agents, life after life, until one has nothing to do or fails again and again.
+
+        ``at_boot`` is asked at the beginning of each boot whether the rest is known.
+        """
         outcome: Outcome | None = None
         for _ in range(LIVES):
+            booted, self._has_booted = self._has_booted, False
+            if booted and (known := at_boot()) is not None:
+                return known
             outcome = await self._one_process(effects)
             if self.going_down:
                 await self.reboot()
             elif outcome is not None:
                 break
-        booted = self.node.booted
+        ran = self.node.booted
         state, code = None, None
         if isinstance(outcome, Settled | Retry):
             state, code = state_of(outcome), outcome.failure and outcome.failure.code
-        return End(state, code, (bare(booted.tree), booted.kernel_arguments), self.node.reboots)
+        return self.finish(End(state, code, (bare(ran.tree), ran.kernel_arguments), self.node.reboots))
+
+    def finish(self, end: End) -> Finish:
+        """What there is to be judged once it has settled."""
+        try:
+            counted: int | str = len(load_record(self.node.paths).reboots)
+        except AgentError as error:
+            counted = str(error.failure)
+        foreign = tuple(one for one in self.node.transactions if one.sender == FOREIGN and one.error)
+        ended = tuple(f"another client's {one.method} ended with {one.error}" for one in foreign)
+        lying = tuple(leftovers(self.node))
+        return Finish(end, self.asked_reboots, counted, (*self.problems, *ended), lying, self.wished)
 
     async def _one_process(self, effects: Effects) -> Outcome | None:
         """A life that ends at once where it is killed, in a callback of the loop too: that is the same process."""
@@ -229,14 +244,15 @@ class Bench:
                 life.enter_context(only_agent(effects, paths))
             except AgentError:  # the process ends with it, and is started again
                 return None
-            failures = 0
+            failures, last = 0, None
             for _ in range(PASSES):
                 outcome = await run_pass(context)
                 match outcome:
                     case Settled(summary=summary, failure=failure, until=until):
                         context.reporter.enter(state_of(outcome), summary, failure, until)
                     case Retry(failure):
-                        failures += 1
+                        failures = failures + 1 if failure.code is last else 1
+                        last = failure.code
                         context.reporter.enter(state_of(outcome), failure.message, failure)
                     case GoingDown(summary):
                         context.reporter.enter(state_of(outcome), summary)
@@ -250,10 +266,20 @@ class Bench:
         self.on_change()
 
     def _called(self, label: str) -> None:
-        self.calls.append(label)
+        self.calls += 1
         self.finalizing = label.endswith(("FinalizeDeployment", "Reboot"))
         if self._flips and label.endswith(self._flips[0].before):
             self.wish(self._flips.pop(0).wish)
+
+
+def _boot_id(boots: int) -> str:
+    """The same in every run, so that equal worlds look equal."""
+    return str(UUID(int=boots + 1))
+
+
+def _lasting(trouble: Trouble) -> Trouble:
+    """One that is over once it was met is told by what is left of it."""
+    return Trouble.NONE if trouble is Trouble.LESS_STAGED else trouble
 
 
 def _write(path: Path, data: bytes | None) -> None:

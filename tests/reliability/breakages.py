@@ -89,7 +89,7 @@ def _points(seen: tuple[Seen, ...], breakage: Breakage) -> list[Point]:
 
 
 def _noticed(surveyed: Survey, points: Sequence[Point], breakage: Breakage) -> list[str]:
-    broken = asyncio.run(try_points(surveyed, points, until=breakage.noticed))
+    broken = asyncio.run(try_points(surveyed, points, until=breakage.noticed, fold=False)).broken
     return [what for what in broken if breakage.noticed in what]
 
 

@@ -5,6 +5,7 @@ Directories that the units make before the agent starts (``StateDirectory``, ``C
 """
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -58,6 +59,13 @@ class Disk:
         for file in filter(None, self._now.values()):
             file.synced = len(file.data)
         self._durable = dict(self._now)
+
+    def contents(self) -> Iterator[object]:
+        """Of each path, in order, how many of its bytes are durable and whether its name is; then its bytes."""
+        for path, file in sorted(self._now.items()):
+            yield str(path), file and file.synced, path in self._durable and self._durable[path] is file
+            yield b"" if file is None else bytes(file.data)
+        yield sorted(str(path) for path in self._durable if path not in self._now)
 
     def fingerprint(self) -> int:
         """Equal for equal disks: what is there, and how much of it is there for good."""

@@ -4,13 +4,9 @@ import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcd_rt.errors import AgentError
-from mcd_rt.record import load_record
-from mcd_rt.sim.rpmostree import FOREIGN
 from mcd_rt.sim.world import Deployment, Tree
-from tests.integration.stories import leftovers
-from tests.reliability.bench import Bench, End, Start, bare
 from tests.reliability.scenarios import Wish
+from tests.reliability.states import End, Finish, Instant, Start, bare
 
 _TURNS = 500
 """Turns of the loop that closed connections need to be gone; not a wait."""
@@ -42,9 +38,9 @@ class Held:
     children: frozenset[str]
 
 
-def broken_at_an_instant(bench: Bench, start: Start, promise: Promise) -> list[str]:
+def broken_at_an_instant(instant: Instant, start: Start, promise: Promise) -> list[str]:
     """Promises 1, 2 and 5, for whatever would boot if somebody rebooted now."""
-    system = bench.node.rpm_ostree.system
+    system = instant.system
     originals = {bare(one.tree) for one in start.system.deployments}
     bootable = [one for one in system.deployments if not one.staged or not one.locked]
     broken = [
@@ -55,39 +51,33 @@ def broken_at_an_instant(bench: Bench, start: Start, promise: Promise) -> list[s
     ]
     staged = system.staged
     if staged is not None and staged not in start.system.deployments and promise.locks:
-        unlocked = not staged.locked and not bench.finalizing
+        unlocked = not staged.locked and not instant.finalizing
         broken += [f"what was staged is not locked: {_named(staged)}"] if unlocked else []
     pinned = [one for one in start.system.deployments if one.pinned and one not in system.deployments]
     return broken + [f"a pinned deployment is gone: {_named(one)}" for one in pinned]
 
 
-async def broken_in_the_end(bench: Bench, start: Start, promise: Promise, end: End, *, power_cut: bool) -> list[str]:
+def broken_in_the_end(finish: Finish, start: Start, promise: Promise, *, power_cut: bool) -> list[str]:
     """Promises 1, 5, 6: it got there by itself, with few reboots, all of them counted, and left nothing."""
-    broken = list(bench.problems)
+    broken, end = list(finish.problems), finish.end
     ends = promise.ends + (promise.ends_after_power_cut if power_cut else ())
-    wanted = [one for wish, one in ends if wish == bench.wished]
+    wanted = [one for wish, one in ends if wish == finish.wished]
     if not any((end.state, end.code, end.booted) == (one.state, one.code, one.booted) for one in wanted):
         broken.append(f"it settled in {_told(end)}, not in {' or '.join(map(_told, wanted))}")
     reboots = max(promise.reboots, *(one.reboots for one in wanted))
     if end.reboots > reboots + 1:
         broken.append(f"it took {end.reboots} reboots, uninterrupted {reboots}")
-    broken += _broken_record(bench, start)
-    foreign = [one for one in bench.node.transactions if one.sender == FOREIGN]
-    broken += [f"another client's {one.method} ended with {one.error}" for one in foreign if one.error]
-    if lying := leftovers(bench.node):
-        broken.append(f"left behind: {', '.join(lying)}")
-    return broken
+    broken += _broken_record(finish, start)
+    return broken + ([f"left behind: {', '.join(finish.leftovers)}"] if finish.leftovers else [])
 
 
-def _broken_record(bench: Bench, start: Start) -> list[str]:
-    try:
-        record = load_record(bench.node.paths)
-    except AgentError as error:
-        return [f"the record is lost: {error.failure}"]
-    counted = len(record.reboots) - start.reboots
-    if counted >= bench.asked_reboots:
+def _broken_record(finish: Finish, start: Start) -> list[str]:
+    if isinstance(finish.counted, str):
+        return [f"the record is lost: {finish.counted}"]
+    counted = finish.counted - start.reboots
+    if counted >= finish.asked:
         return []
-    return [f"{bench.asked_reboots} reboots were asked for, {counted} are in the record"]
+    return [f"{finish.asked} reboots were asked for, {counted} are in the record"]
 
 
 async def broken_by_leaks(before: Held) -> list[str]:

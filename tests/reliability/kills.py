@@ -10,10 +10,11 @@ from pathlib import Path
 from mcd_rt.sim.node import SimulatedNode
 from mcd_rt.sim.process import AgentExited, AgentSaid
 from tests.reliability.beginning import open_bench
-from tests.reliability.bench import Bench, End, Start, bare
+from tests.reliability.bench import Bench
 from tests.reliability.cuts import Survey, survey
 from tests.reliability.invariants import broken_in_the_end
 from tests.reliability.scenarios import SCENARIOS
+from tests.reliability.states import End, Start, bare
 from tests.reliability.sweep import worker_pool
 from tests.reliability.tally import Row, Tally
 
@@ -85,7 +86,7 @@ async def _broken_in_the_end(bench: Bench, start: Start, surveyed: Survey) -> li
     [end] = [end for wish, end in promise.ends[:1]]
     reached = End(end.state, end.code, (bare(booted.tree), booted.kernel_arguments), bench.node.reboots)
     bench.asked_reboots = bench.node.reboots
-    broken = await broken_in_the_end(bench, start, promise, reached, power_cut=False)
+    broken = broken_in_the_end(bench.finish(reached), start, promise, power_cut=False)
     return broken + [f"a child outlived it: {command}" for command in await _orphans(bench.node)]
 
 

@@ -1,12 +1,13 @@
 """The places at which a scenario is interrupted, and the ways: enumerated from its uninterrupted run."""
 
 import errno
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from mcd_rt.sim.faults import ANY, END
 from tests.effects_double import Effect
-from tests.reliability.bench import World
+from tests.reliability.states import World
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
 
@@ -57,6 +58,36 @@ class Seen:
 
     effect: Effect
     world: World
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One boot of an uninterrupted run: the digest of the world it begins in, and what was done before it."""
+
+    world: str
+    effects: int = 0
+    calls: int = 0
+
+
+def boot_of(point: Point, boots: Sequence[Boot]) -> int:
+    """The number (from 0) of the boot in which a point is; the first for what fails wherever it comes."""
+    if point.way is Way.FAIL_ALL:
+        return 0
+    return max((number for number, boot in enumerate(boots) if boot.effects < point.nth), default=0)
+
+
+def within(point: Point, boot: Boot) -> Point:
+    """The point, counted from the beginning of its boot."""
+    call = point.call - boot.calls if point.call else 0
+    return replace(point, nth=point.nth - boot.effects, call=call)
+
+
+def sameness(point: Point, boots: Sequence[Boot]) -> tuple[object, ...]:
+    """Equal for points, of whatever scenario, after which the same happens: in the same world, by the same step."""
+    boot = boots[boot_of(point, boots)]
+    here = within(point, boot)
+    subject = point.effect.subject.rpartition("/root/")[2]  # not where the node lies
+    return boot.world, here.nth, point.effect.kind, subject, here.way, here.error, here.call, here.step
 
 
 def enumerate_points(seen: tuple[Seen, ...]) -> tuple[Point, ...]:

@@ -8,11 +8,12 @@ from mcd_rt.errors import AgentError
 from mcd_rt.model.state import State
 from tests.effects_double import EffectsDouble, Killed
 from tests.reliability.beginning import open_bench
-from tests.reliability.bench import Bench, Start
+from tests.reliability.bench import Bench
 from tests.reliability.cuts import PATIENCE, Survey, after_death, survey
 from tests.reliability.invariants import broken_at_an_instant, broken_by_leaks, broken_in_the_end, held
 from tests.reliability.points import Point, Way
 from tests.reliability.scenarios import SCENARIOS
+from tests.reliability.states import Start
 from tests.reliability.sweep import worker_pool
 from tests.reliability.tally import Row, Tally
 
@@ -64,7 +65,7 @@ async def _story(bench: Bench, start: Start, surveyed: Survey, points: list[Poin
     broken: list[str] = []
     await bench.put_back(start, surveyed.scenario)
     before = held()
-    bench.on_change = lambda: broken.extend(broken_at_an_instant(bench, start, surveyed.promise))
+    bench.on_change = lambda: broken.extend(broken_at_an_instant(bench.instant, start, surveyed.promise))
     power_cuts = 0
     try:
         async with asyncio.timeout(PATIENCE):
@@ -77,9 +78,9 @@ async def _story(bench: Bench, start: Start, surveyed: Survey, points: list[Poin
                 except Killed:
                     await after_death(bench, watched, point)
                     power_cuts += point.way is not Way.STOP
-            end = await bench.settle(EffectsDouble(bench.effects()))
+            finish = await bench.settle(EffectsDouble(bench.effects()))
         allowed = surveyed.promise.tolerating(power_cuts)
-        broken += await broken_in_the_end(bench, start, allowed, end, power_cut=power_cuts > 0)
+        broken += broken_in_the_end(finish, start, allowed, power_cut=power_cuts > 0)
     except TimeoutError:
         broken.append(f"no end after {PATIENCE:g} s")
     except AgentError as error:

@@ -1,37 +1,89 @@
 """Every point of every scenario, on all processors."""
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
 import random
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import islice
 
-from tests.reliability.cuts import Survey, survey, try_points
-from tests.reliability.points import Point, enumerate_points
+from tests.reliability.cuts import Survey, Tried, survey, try_points
+from tests.reliability.points import Point, enumerate_points, sameness
 from tests.reliability.scenarios import SCENARIOS, Scenario
 from tests.reliability.tally import Row, Tally
 
-_CHUNK = 30
-"""Points for one worker at a time: small enough that all end together, large beside the 0.2 s a bench takes."""
+_CHUNK = 100
+"""Points for one worker at a time: small enough that all end together, large beside what a bench takes."""
 
 _QUICK_SHARE, _QUICK_MOST = 60, 4
 
+Points = tuple[Point, ...]
+
 
 def run(quick: bool, seed: int) -> Tally:
-    """Try all points, or with ``quick`` a sample of each scenario's that ``seed`` chooses."""
+    """Try all points, or with ``quick`` a sample of each scenario's that ``seed`` chooses.
+
+    Of points that are the same in several scenarios the first is tried.
+    """
     with worker_pool() as pool:
-        surveys = list(pool.map(_survey, SCENARIOS))
-        points = [enumerate_points(surveyed.seen) for surveyed in surveys]
         if quick:
-            points = [_sample(some, random.Random(f"{seed} {index}")) for index, some in enumerate(points)]
-        jobs = [(one, chunk) for one, some in zip(surveys, points, strict=True) for chunk in _chunks(some)]
-        broken = [what for found in pool.map(_try, jobs) for what in found]
-    rows = tuple(Row(one.scenario.name, len(one.seen), len(some)) for one, some in zip(surveys, points, strict=True))
-    return Tally("cut points", sum(row.tried for row in rows), tuple(broken), rows)
+            tried = [pool.submit(_sample_one, one, f"{seed} {number}") for number, one in enumerate(SCENARIOS)]
+            results = [future.result() for future in tried]
+        else:
+            results = _try_all(pool, list(pool.map(_survey, SCENARIOS)))
+    rows = tuple(row for row, _broken in results)
+    return Tally(
+        "cut points", sum(row.tried for row in rows), tuple(what for _, some in results for what in some), rows
+    )
+
+
+def _try_all(pool: ProcessPoolExecutor, surveys: Sequence[Survey]) -> list[tuple[Row, list[str]]]:
+    """Rows in order of the scenarios; a line is printed as soon as one is done."""
+    began = time.monotonic()
+    points = distinct([(one, enumerate_points(one.seen)) for one in surveys])
+    jobs = {
+        pool.submit(_try, (one, chunk)): number
+        for number, (one, some) in enumerate(zip(surveys, points, strict=True))
+        for chunk in _chunks(some)
+    }
+    left, found = Counter(jobs.values()), defaultdict[int, list[Tried]](list)
+    for future in as_completed(jobs):
+        number = jobs[future]
+        found[number].append(future.result())
+        left[number] -= 1
+        if not left[number]:
+            done = sum(not count for count in left.values())
+            _say(surveys[number], found[number], f"{done}/{len(left)}, {time.monotonic() - began:.0f} s")
+    return [_row(one, points[number], found[number]) for number, one in enumerate(surveys)]
+
+
+def distinct(scenarios: Sequence[tuple[Survey, Points]]) -> list[Points]:
+    """The points of each scenario that no earlier one has."""
+    met: set[tuple[object, ...]] = set()
+    kept = []
+    for surveyed, points in scenarios:
+        keys = [sameness(point, surveyed.boots) for point in points]
+        kept.append(tuple(point for point, key in zip(points, keys, strict=True) if key not in met))
+        met.update(keys)
+    return kept
+
+
+def _row(surveyed: Survey, points: Points, tried: Sequence[Tried]) -> tuple[Row, list[str]]:
+    same = len(enumerate_points(surveyed.seen)) - len(points)
+    row = Row(surveyed.scenario.name, len(surveyed.seen), len(points), same, sum(one.known for one in tried))
+    return row, [what for one in tried for what in one.broken]
+
+
+def _say(surveyed: Survey, tried: Sequence[Tried], progress: str) -> None:
+    broken = [what for one in tried for what in one.broken]
+    print(
+        f"sweep: {surveyed.scenario.name}: {len(broken)} violations ({progress})", *broken[:3], sep="\n  ", flush=True
+    )
 
 
 def worker_pool() -> ProcessPoolExecutor:
@@ -43,18 +95,26 @@ def worker_pool() -> ProcessPoolExecutor:
 def be_quiet() -> None:
     """What the agent says of failures that are made here would be thousands of lines."""
     logging.disable(logging.CRITICAL)
+    gc.freeze()  # what is imported is never garbage
 
 
 def _survey(scenario: Scenario) -> Survey:
     return asyncio.run(survey(scenario))
 
 
-def _try(job: tuple[Survey, tuple[Point, ...]]) -> list[str]:
+def _try(job: tuple[Survey, Points]) -> Tried:
     surveyed, points = job
     return asyncio.run(try_points(surveyed, points))
 
 
-def _sample(points: Sequence[Point], chance: random.Random) -> tuple[Point, ...]:
+def _sample_one(scenario: Scenario, seed: str) -> tuple[Row, list[str]]:
+    surveyed = _survey(scenario)
+    points = _sample(enumerate_points(surveyed.seen), random.Random(seed))
+    broken = asyncio.run(try_points(surveyed, points, fold=False)).broken
+    return Row(scenario.name, len(surveyed.seen), len(points)), list(broken)
+
+
+def _sample(points: Sequence[Point], chance: random.Random) -> Points:
     ways = defaultdict(list)
     for point in points:
         ways[point.way].append(point)
@@ -63,7 +123,7 @@ def _sample(points: Sequence[Point], chance: random.Random) -> tuple[Point, ...]
     return tuple(chance.sample(flat, min(len(flat), _QUICK_MOST)))
 
 
-def _chunks(points: Sequence[Point]) -> Iterator[tuple[Point, ...]]:
+def _chunks(points: Sequence[Point]) -> Iterator[Points]:
     rest = iter(points)
     while chunk := tuple(islice(rest, _CHUNK)):
         yield chunk

@@ -5,11 +5,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: a scenario, how many effects its uninterrupted run has, how many points were tried."""
+    """One line of the table: a scenario, how many effects its uninterrupted run has, how many points were tried.
+
+    ``same`` points are not tried, because they are those of an earlier scenario; of ``known`` ones that were, what
+    followed a boot had been seen before.
+    """
 
     name: str
     effects: int
     tried: int
+    same: int = 0
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +42,6 @@ def table(tallies: tuple[Tally, ...]) -> str:
     """Every row of every part, for people."""
     rows = [row for tally in tallies for row in tally.rows]
     width = max((len(row.name) for row in rows), default=0)
-    head = f"{'scenario':{width}}  effects  tried"
-    return "\n".join([head, *(f"{row.name:{width}}  {row.effects:7}  {row.tried:5}" for row in rows)])
+    head = f"{'scenario':{width}}  effects  tried   same  known"
+    lines = (f"{row.name:{width}}  {row.effects:7}  {row.tried:5}  {row.same:5}  {row.known:5}" for row in rows)
+    return "\n".join([head, *lines])

@@ -8,9 +8,9 @@ import pytest
 from mcd_rt.effects import write_durably
 from mcd_rt.sim.faults import Faults
 from tests.effects_double import Effect, EffectsDouble, Killed
-from tests.reliability.bench import World
 from tests.reliability.disk import Cut, Disk
 from tests.reliability.points import Seen, Way, enumerate_points
+from tests.reliability.states import World
 from tests.reliability.tally import Row, Tally, last_line, table
 from tests.reliability.watched import WatchedEffects
 
@@ -124,4 +124,4 @@ def test_the_last_line_counts_what_ran_and_what_was_broken():
     cuts = Tally("cut points", 40, ("it broke",), (Row("install", 279, 40),))
     assert last_line((cuts, Tally("cut points", 3), Tally("breakages", 9))) == "cut points 43, violations 1"
     assert last_line((cuts, Tally("faults", 31), Tally("fuzz", 7))) == "cut points 40, faults 31, fuzz 7, violations 1"
-    assert table((cuts,)).splitlines()[-1] == "install      279     40"
+    assert table((cuts,)).splitlines()[-1] == "install      279     40      0      0"
