@@ -1,10 +1,11 @@
 """The beginning of a scenario: a booted node with everything its row says."""
 
+import functools
 import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,17 +31,32 @@ from tests.reliability.states import Start
 _RELEASES = ("284.rt14.284.el9", "300.rt14.300.el9")
 
 
+@dataclass(frozen=True)
+class Published:
+    """The images, where they lie (until this process ends), and what a fetch of them leaves in a cache."""
+
+    place: TemporaryDirectory[str]
+    images: tuple[ImageReference, ...]
+    fetched: dict[Path, bytes] = field(default_factory=dict)
+
+
+@functools.cache
+def published() -> Published:
+    """The same for every bench of this process, and of those that are forked from it from now on."""
+    place = TemporaryDirectory(prefix="mcd-rt-bench-")
+    return Published(place, tuple(_image(Path(place.name) / release, release) for release in _RELEASES))
+
+
 @asynccontextmanager
 async def open_bench(scenario: Scenario) -> AsyncIterator[tuple[Bench, Start]]:
     """A node at the beginning of a scenario, and that beginning; nothing stays behind."""
-    with TemporaryDirectory(prefix="mcd-rt-bench-") as place:
-        images = tuple(_image(Path(place) / release, release) for release in _RELEASES)
-        bases = tuple(base for image in images for base in default_bases(str(image)))
-        async with SimulatedNode(bases, profile=scenario.profile) as node:
-            os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = node.environment["DBUS_SYSTEM_BUS_ADDRESS"]
-            write_settings(node, scenario.settings)
-            bench = Bench(node, images)
-            yield bench, await _arranged(bench, scenario)
+    images = published().images
+    bases = tuple(base for image in images for base in default_bases(str(image)))
+    async with SimulatedNode(bases, profile=scenario.profile) as node:
+        os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = node.environment["DBUS_SYSTEM_BUS_ADDRESS"]
+        write_settings(node, scenario.settings)
+        bench = Bench(node, images)
+        yield bench, await _arranged(bench, scenario)
 
 
 async def _arranged(bench: Bench, scenario: Scenario) -> Start:
@@ -109,6 +125,18 @@ def kernel_names() -> tuple[str, ...]:
 
 
 async def _fill_cache(bench: Bench) -> None:
+    """By a real fetch the first time."""
+    cache, fetched = bench.node.paths.cache, published().fetched
+    if not fetched:
+        await _fetch(bench)
+        files = (path for path in cache.rglob("*") if path.is_file())
+        fetched.update({path.relative_to(cache): path.read_bytes() for path in files})
+    for path, data in fetched.items():
+        (cache / path).parent.mkdir(parents=True, exist_ok=True)
+        (cache / path).write_bytes(data)
+
+
+async def _fetch(bench: Bench) -> None:
     paths = bench.node.paths
     settings = load_settings(paths).content
     for image in bench.images:

@@ -73,7 +73,7 @@ class Bench:
         self._boots = 0
         self._has_booted = False
         self._troubles = Troubles(node)
-        self.places = (str(node.root.parent), str(Path(images[0].place).parent))
+        self.places = (str(node.root.parent),)
         system = node.rpm_ostree.system
         self._offered = digest((images, system.osname, system.bases), self.places)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.reliability import mutations
+from tests.reliability.beginning import published
 from tests.reliability.cuts import Survey, list_effects, survey, try_points
 from tests.reliability.points import Point, Seen, Way, enumerate_points
 from tests.reliability.samename import join_by_name
@@ -64,6 +65,7 @@ _QUICK = 1
 def run(quick: bool, seed: int) -> Tally:
     """Make each mistake (with ``quick`` some, chosen by ``seed``) in a process of its own; all must be noticed."""
     chosen = random.Random(seed).sample(BREAKAGES, _QUICK) if quick else BREAKAGES
+    published()
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), be_quiet, maxtasksperchild=1) as pool:
         told = pool.map(_try, chosen, chunksize=1)
         told.append(pool.apply(join_by_name, (mutations.forget_digest,)))

@@ -5,8 +5,8 @@ Directories that the units make before the agent starts (``StateDirectory``, ``C
 """
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import ItemsView, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -26,11 +26,23 @@ class File:
 
     data: bytearray
     synced: int
+    hashes: dict[int, int] = field(default_factory=dict)
+    """Of its first so many bytes, which never change: it is only appended to."""
+
+    def fingerprint(self, size: int) -> int:
+        """Equal for equal beginnings of that size."""
+        if size not in self.hashes:
+            self.hashes[size] = hash(bytes(self.data[:size]))
+        return self.hashes[size]
+
+    def kept(self, cut: Cut) -> int:
+        """How many of them a power cut leaves."""
+        unsynced = len(self.data) - self.synced
+        return self.synced + (unsynced // 2 if cut is Cut.TORN else 0)
 
     def left(self, cut: Cut) -> bytes:
         """What a power cut leaves of them."""
-        unsynced = len(self.data) - self.synced
-        return bytes(self.data[: self.synced + (unsynced // 2 if cut is Cut.TORN else 0)])
+        return bytes(self.data[: self.kept(cut)])
 
 
 Entries = dict[Path, File | None]
@@ -69,12 +81,15 @@ class Disk:
 
     def fingerprint(self) -> int:
         """Equal for equal disks: what is there, and how much of it is there for good."""
-        now = {path: file and (bytes(file.data), file.synced) for path, file in self._now.items()}
+        now = {path: file and (file.fingerprint(len(file.data)), file.synced) for path, file in self._now.items()}
         return hash((frozenset(now.items()), self.fingerprint_left(Cut.LOST)))
 
     def fingerprint_left(self, cut: Cut) -> int:
         """Equal where a power cut would leave the same."""
-        return hash(frozenset(self._left(cut).items()))
+        left = self._entries(cut)
+        return hash(
+            frozenset((path, file and (file.kept(cut), file.fingerprint(file.kept(cut)))) for path, file in left)
+        )
 
     def created(self, path: Path, descriptor: int) -> None:
         self._open.pop(descriptor, None)
@@ -126,8 +141,10 @@ class Disk:
         self.begin()
 
     def _left(self, cut: Cut) -> dict[Path, bytes | None]:
-        entries = self._durable if cut is Cut.LOST else self._now
-        return {path: file and file.left(cut) for path, file in entries.items()}
+        return {path: file and file.left(cut) for path, file in self._entries(cut)}
+
+    def _entries(self, cut: Cut) -> ItemsView[Path, File | None]:
+        return (self._durable if cut is Cut.LOST else self._now).items()
 
     def _has(self, path: Path) -> bool:
         return str(path).startswith(self._prefixes)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import islice
 
+from tests.reliability.beginning import published
 from tests.reliability.cuts import Survey, Tried, survey, try_points
 from tests.reliability.points import Point, enumerate_points, sameness
 from tests.reliability.scenarios import SCENARIOS, Scenario
@@ -88,6 +89,7 @@ def _say(surveyed: Survey, tried: Sequence[Tried], progress: str) -> None:
 
 def worker_pool() -> ProcessPoolExecutor:
     """Workers forked from this interpreter, with everything imported: one a processor."""
+    published()  # once, not in each of them
     context = multiprocessing.get_context("fork")
     return ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=be_quiet)
 
