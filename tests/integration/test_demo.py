@@ -3,8 +3,10 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +90,10 @@ def test_a_switch_that_takes_more_than_told_is_exit_code_1(monkeypatch, capsys):
 def test_a_scenario_that_does_not_exist_is_a_usage_error(capsys):
     assert main(["demo", "--scenario", "downgrade"]) == 64
     assert "beside-mcd" in capsys.readouterr().err
+
+
+def test_the_readme_names_the_scenarios_that_are_played_here():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [block] = re.findall(r"<!-- scenarios -->\n```sh\n(.*?)\n```", readme, re.DOTALL)
+    commands = [line.partition("#")[0].split() for line in block.splitlines()]
+    assert [words[1:] for words in commands] == [["demo", "--scenario", name] for name in ("upgrade", "beside-mcd")]
