@@ -52,6 +52,7 @@ _RETRIED = frozenset(
         Code.WORKER_FAILED,
         Code.WORKER_TIMEOUT,
         Code.HOST_UNREADABLE,
+        Code.HOST_EXHAUSTED,
         Code.BUS_UNAVAILABLE,
         Code.RPM_OSTREE_UNAVAILABLE,
         Code.RPM_OSTREE_TIMEOUT,
