@@ -41,6 +41,8 @@ class Logind:
     def prepare(self, *, shutdown: bool) -> None:
         """Say that the node goes down, or that it does not any more."""
         self._preparing = shutdown
+        if not shutdown:  # the next boot knows nothing of what was announced in the last
+            self._scheduled, self._wall = ["", 0], ""
         self.service.emit(LOGIN_PATH, f"{LOGIN_MANAGER}.PrepareForShutdown", "b", [shutdown])
 
     def _properties(self, path: str, interface: str) -> Mapping[str, Typed]:
@@ -56,7 +58,6 @@ class Logind:
 
     async def _plain_reboot(self, call: Message) -> Reply:
         """Ignores inhibitors, as root's calls do."""
-        self._scheduled, self._wall = ["", 0], ""  # the next boot knows nothing of it
         self._reboot(await self.service.process_of(call.sender))
         return "", []
 
