@@ -213,9 +213,9 @@ async def _tune(context: Context, host: Host) -> None:
     seen = context.tuning_seen
     before = seen.failure
     await tune(context.effects, context.paths, profile, seen, realtime=host.realtime)
-    context.reporter.show_also("tuning", () if seen.failure is None else (seen.failure,))
     if seen.failure is not None and seen.failure != before:
         context.reporter.metrics.count_failure(seen.failure.code)
+    context.reporter.show_also("tuning", () if seen.failure is None else (seen.failure,))
 
 
 def _forget_earlier_boot(context: Context, host: Host) -> None:

@@ -127,12 +127,20 @@ class Failure:
         return f"{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
+_WAYS_OUT = {
+    Code.WORKER_FAILED: "it is tried again; `journalctl -u 'mcd-rt-fetch@*' -u 'mcd-rt-inspect@*'` may have more",
+    Code.RPM_OSTREE_PROTOCOL: "report it with what `mcd-rt collect` writes, and with `rpm-ostree --version`",
+    Code.INTERNAL_ERROR: "report it with what `mcd-rt collect` writes",
+}
+"""For what has many places and one way out."""
+
+
 class AgentError(Exception):
     """A failure on its way to whoever can decide about it; the only exception that crosses rooms."""
 
     def __init__(self, code: Code, message: str, hint: str = "") -> None:
-        """Carry ``Failure(code, message, hint)``."""
-        self.failure = Failure(code, message, hint)
+        """Carry ``Failure(code, message, hint)``; a few codes have a way out where none is given."""
+        self.failure = Failure(code, message, hint or _WAYS_OUT.get(code, ""))
         super().__init__(self.failure.message)
 
 

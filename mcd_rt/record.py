@@ -84,7 +84,8 @@ def set_record_aside(effects: Effects, paths: HostPaths) -> None:
     try:
         effects.rename(paths.record, aside)
     except OSError as error:
-        raise AgentError(Code.WRITE_FAILED, f"cannot rename {paths.record}: {error.strerror}") from error
+        hint = "make the place writable, or move the file away yourself"
+        raise AgentError(Code.WRITE_FAILED, f"cannot rename {paths.record}: {error.strerror}", hint) from error
 
 
 def _unreadable(paths: HostPaths, why: str) -> AgentError:

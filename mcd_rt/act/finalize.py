@@ -89,6 +89,7 @@ def _raise_unless_asked(plan: Reboot, outcome: Outcome) -> None:
         case Foreign():
             raise AgentError(Code.TRANSACTION_FOREIGN, "another client is finalizing", "it is left to do so")
         case NotStarted(reason):
-            raise AgentError(Code.FINALIZE_FAILED, f"the finalize transaction was not to be had: {reason}")
+            why = f"the finalize transaction was not to be had: {reason}"
+            raise AgentError(Code.FINALIZE_FAILED, why, "it is tried again; `journalctl -u rpm-ostreed`")
         case _:
             assert_never(outcome)

@@ -102,7 +102,8 @@ async def discard_staged(access: RpmOstreeAccess, deployment_id: str) -> None:
         await client.reload()
         staged = (await client.deployments()).staged
         if staged is not None and staged.id == deployment_id:
-            raise AgentError(Code.TRANSACTION_FAILED, f"{deployment_id} is still staged after its clean-up")
+            why = f"{deployment_id} is still staged after its clean-up"
+            raise AgentError(Code.TRANSACTION_FAILED, why, "it is tried again; `rpm-ostree cleanup -p` drops it")
 
 
 def _raise_unless_heard(outcome: Outcome) -> None:

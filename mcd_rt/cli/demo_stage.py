@@ -135,7 +135,8 @@ class Stage:
                     if state in set(ends) and told_after >= reboots:
                         return state
         except TimeoutError as error:
-            raise AgentError(Code.SIMULATION_FAILED, f"the agent did not come to rest in {DEADLINE:g} s") from error
+            why = f"the agent did not come to rest in {DEADLINE:g} s"
+            raise AgentError(Code.SIMULATION_FAILED, why, "try again on a less busy machine") from error
 
     async def measure(self, scene: Scene, wanted: KernelType, ask: Callable[[], None]) -> Measured:
         """What it takes until the kernel type runs that ``ask`` asks for."""

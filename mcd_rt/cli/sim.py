@@ -75,7 +75,8 @@ def _read_config(path: Path | None) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise AgentError(Code.CONFIG_MISSING, f"cannot read {path}: {error.strerror}") from error
+        why = f"cannot read {path}: {error.strerror}"
+        raise AgentError(Code.CONFIG_MISSING, why, "name a file that is there, or leave --config out") from error
 
 
 def _tell(event: Event) -> None:

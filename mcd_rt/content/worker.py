@@ -25,7 +25,7 @@ from mcd_rt.content.frames import (
     RepositoryRequest,
 )
 from mcd_rt.content.quiet import keep_quiet
-from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.errors import AgentError, Code
 
 # Objects between two looks for garbage: by default every import has some, a tenth of the time a start takes.
 _MANY = 100_000
@@ -81,7 +81,8 @@ class _LastWords:
         import traceback  # noqa: PLC0415 - only for what was not foreseen
 
         last_line = traceback.format_exception_only(error)[-1].strip()
-        _send(self._connection, ErrorFrame(Failure(Code.WORKER_FAILED, f"the worker failed: {last_line}")))
+        failed = AgentError(Code.WORKER_FAILED, f"the worker failed: {last_line}")
+        _send(self._connection, ErrorFrame(failed.failure))
         return False
 
 

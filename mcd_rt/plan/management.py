@@ -70,5 +70,5 @@ def _judge_kernel_type(wanted: KernelType, host: Host) -> Failure | None:
     is_64k = host.kernel_release.rpartition("+")[2] == _PAGES_64K
     if failure is None and is_64k is not (wanted is KernelType.PAGES_64K):
         reason = f"{wanted} must run, but the running kernel is {host.kernel_release}"
-        return Failure(Code.VERIFICATION_FAILED, reason)
+        return Failure(Code.VERIFICATION_FAILED, reason, "look at the boot loader entries, and for a kexec")
     return failure

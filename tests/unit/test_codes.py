@@ -1,5 +1,6 @@
 """Every code has its words, in one place: what `mcd-rt explain` prints, what the docs have, and what the agent does."""
 
+import ast
 import json
 import re
 import tomllib
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcd_rt.cli.main import _VERBS, main
-from mcd_rt.errors import Code, Failure
+from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.settings import Settings
 from mcd_rt.model.state import State
@@ -80,6 +81,25 @@ def test_the_page_of_the_docs_is_made_of_the_texts():
     again = "python -m mcd_rt.report.codes_page docs/codes.md"
     assert PAGE.read_text() == codes_page(), f"run {again}"
     assert re.findall(r"^### (.*)$", PAGE.read_text(), re.MULTILINE) == [code.value for code in Code]
+
+
+def raised_without_hint(text):
+    """Failures in a source text that say nothing of a way out, and whose code has none of its own."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Call(func=ast.Name("AgentError" | "Failure" as name), args=[ast.Attribute(attr=code), _]):
+                own = name == "AgentError" and AgentError(Code[code], "").failure.hint
+                if not own and not any(keyword.arg == "hint" for keyword in node.keywords):
+                    yield f"{node.lineno}: {ast.unparse(node)}"
+
+
+def test_every_failure_says_the_way_out():
+    sources = (Path(__file__).parents[2] / "mcd_rt").rglob("*.py")
+    found = {str(file): [*raised_without_hint(file.read_text())] for file in sources}
+    assert {file: lines for file, lines in found.items() if lines} == {}
+    assert [*raised_without_hint("raise AgentError(Code.DISK_SPACE, 'x')")]
+    assert [*raised_without_hint("Failure(Code.INTERNAL_ERROR, 'x')")]
+    assert not [*raised_without_hint("raise AgentError(Code.INTERNAL_ERROR, 'x')")]
 
 
 # The verb
