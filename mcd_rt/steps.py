@@ -40,7 +40,6 @@ async def stage(context: Context, situation: Situation, change: Change) -> Outco
         from mcd_rt.fetching import provide_repository  # noqa: PLC0415 - an idle agent never needs what fetches
 
         await provide_repository(context, situation, rebase.image)
-    context.reporter.enter(State.STAGING, f"{change.target.kernel_type}; {_described(step)}{room}")
     begun = situation.record.attempt
     is_same = begun is not None and begun.target.identity == change.target.identity
     staged_before = begun.deployment_id if begun is not None and begun.deployment_id == change.merge_id else ""
@@ -57,6 +56,7 @@ async def stage(context: Context, situation: Situation, change: Change) -> Outco
     )
     record = replace(situation.record, attempt=attempt, foreign_removals=change.foreign_removals)
     remember(context, record)
+    context.reporter.enter(State.STAGING, f"{change.target.kernel_type}; {_described(step)}{room}")
     with _opened(context, change, step) as handles:
         try:
             staged = await stage_step(access_of(context), change, handles)

@@ -7,6 +7,7 @@ import sys
 from mcd_rt.cli.place import host_paths
 from mcd_rt.effects import HostEffects
 from mcd_rt.observation import Context
+from mcd_rt.report.journal import PLACE, JournalHandler, is_journal, priority_of
 from mcd_rt.report.reporter import Reporter
 from mcd_rt.settings import load_settings
 
@@ -22,19 +23,23 @@ def make_context(*, may_reboot: bool = True, silent: bool = False) -> Context:
     return Context(paths, load_settings(paths), effects, Reporter(effects, paths, silent=silent), may_reboot)
 
 
+_STDERR = 2
+
+
 class _JournalPriority(logging.Formatter):
     """Puts the priority where the journal looks for it: ``<N>`` at the start of a line (sd-daemon(3))."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, with its priority."""
-        syslog = {logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6}.get(record.levelno, 7)
-        return f"<{syslog}>{super().format(record)}"
+        return f"<{priority_of(record)}>{super().format(record)}"
 
 
 def start_logging() -> None:
-    """Log to standard error, for the journal where that is what reads it."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _JournalPriority() if "JOURNAL_STREAM" in os.environ else logging.Formatter("mcd-rt: %(message)s")
-    )
+    """Log to standard error; where that is the journal, to the journal itself, which is told fields besides."""
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if is_journal(_STDERR, os.environ.get("JOURNAL_STREAM", "")):
+        handler.setFormatter(_JournalPriority())
+        handler = JournalHandler(PLACE, handler)
+    else:
+        handler.setFormatter(logging.Formatter("mcd-rt: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

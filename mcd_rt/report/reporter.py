@@ -14,6 +14,7 @@ from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
 from mcd_rt.model.record import Record
 from mcd_rt.model.state import State
+from mcd_rt.report.events import Event
 from mcd_rt.report.metrics import Metrics, kernel_type_of
 from mcd_rt.report.notify import notify
 from mcd_rt.report.status import PastFailure, Status, write_status
@@ -34,6 +35,7 @@ class Reporter:
         self._effects = effects
         self._paths = paths
         self.on_publish: Callable[[], None] | None = None
+        self._target = ""
         self._ailing: tuple[Code, float] | None = None
         self._also: dict[str, tuple[Failure, ...]] = {}
         self.status = Status(State.STARTING, effects.now(), "", os.getpid())
@@ -110,6 +112,7 @@ class Reporter:
     def show_record(self, record: Record) -> None:
         """Say what is remembered: the last failure, and the last switch that came up."""
         self.metrics.show_record(record)
+        self._target = "" if record.attempt is None else record.attempt.target.identity
         verified, hold, lock = record.verified, record.hold, record.lock
         held = hold is not None and (hold.until is None or self._effects.now() < hold.until)
         self._publish(
@@ -163,9 +166,13 @@ class Reporter:
         sentence = _on_one_line(f"{status.state}: {status.summary}")
         notify(f"STATUS={sentence}")
         if failure is None:
-            LOG.info("%s", sentence)
+            LOG.info("%s", sentence, extra=self._fields())
         else:
-            LOG.warning("%s: %s", status.state, _on_one_line(str(failure)))
+            LOG.warning("%s: %s", status.state, _on_one_line(str(failure)), extra=self._fields())
+
+    def _fields(self) -> dict[str, Event]:
+        status = self.status
+        return {"event": Event(status.state, status.failure, status.config, status.wanted, self._target)}
 
 
 def _on_one_line(text: str) -> str:

@@ -12,6 +12,7 @@ _MOVED = (("/usr/bin/mcd-rt", "/usr/local/bin/mcd-rt"), ("/usr/lib/mcd-rt", "/us
 _TREES = ("libexec/mcd-rt", "lib/mcd-rt")
 _FILES = (
     ("usr/lib/systemd/system", "mcd-rt*", "etc/systemd/system"),
+    ("usr/lib/systemd/catalog", "mcd-rt*", "usr/local/lib/systemd/catalog"),
     ("usr/lib/sysusers.d", "mcd-rt*", "etc/sysusers.d"),
     ("usr/lib/tmpfiles.d", "mcd-rt*", "etc/tmpfiles.d"),
     ("usr/share/polkit-1/rules.d", "*mcd-rt*", "etc/polkit-1/rules.d"),

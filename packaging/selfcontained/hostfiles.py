@@ -9,6 +9,7 @@ _PLACES = (
     ("systemd", "*.socket", "usr/lib/systemd/system"),
     ("systemd", "*.timer", "usr/lib/systemd/system"),
     ("systemd", "*.path", "usr/lib/systemd/system"),
+    ("packaging/catalog", "*.catalog", "usr/lib/systemd/catalog"),
     ("packaging/sysusers", "*.conf", "usr/lib/sysusers.d"),
     ("packaging/tmpfiles", "*.conf", "usr/lib/tmpfiles.d"),
     ("packaging/polkit", "*.rules", "usr/share/polkit-1/rules.d"),
