@@ -41,7 +41,6 @@ from mcd_rt.plan.plan import make_plan
 from mcd_rt.plan.situation import Situation
 from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, arguments_of_boot, judge_boot
 from mcd_rt.record import drop_unfinished, load_record, set_record_aside
-from mcd_rt.sentinel import withdraw_sentinel
 from mcd_rt.steps import discard, is_rebooting, remember, stage
 from mcd_rt.supply import digests_in_use, provide
 
@@ -138,7 +137,7 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
         deployments = await ask_deployments(context, observed.host)  # nothing is done on what was only remembered
         return await _take_step(context, replace(observed, deployments=deployments, fresh=True))
     if not isinstance(plan, Reboot):
-        situation = replace(situation, record=withdraw_sentinel(context, situation))
+        situation = _call_nobody(context, situation)
     match plan:
         case Change() | Reboot():
             held = judge_brake(situation.record, plan.target, context.settings.reboot, context.effects.now())
@@ -163,6 +162,15 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
             return _wait_for_turn(context, plan)
         case _:
             assert_never(plan)
+
+
+def _call_nobody(context: Context, situation: Situation) -> Situation:
+    """Whoever was asked to reboot the node need not, where no reboot is planned any more."""
+    if not situation.record.sentinel:
+        return situation
+    from mcd_rt.sentinel import withdraw_sentinel  # noqa: PLC0415 - an idle agent has asked nobody
+
+    return replace(situation, record=withdraw_sentinel(context, situation))
 
 
 async def _finish_reboot(context: Context, situation: Situation, plan: Plan) -> None:

@@ -14,8 +14,6 @@ from mcd_rt.content.cache import open_packages
 from mcd_rt.content.osentry import open_repository
 from mcd_rt.dbus.transaction import Outcome as TransactionOutcome
 from mcd_rt.dbus.transaction import Progress
-from mcd_rt.hooks.find import has_hooks
-from mcd_rt.hooks.protocol import Occasion
 from mcd_rt.model.plan import ArgumentsChange, Assembly, Change, Discard, OwnArguments, Rebase, Reboot, Step
 from mcd_rt.model.record import Attempt, Phase, Record
 from mcd_rt.model.state import State
@@ -116,6 +114,9 @@ def count_attempt(context: Context, situation: Situation, plan: Reboot) -> Recor
         begun.staged_at if begun is not None else now,
         begun.luck if begun is not None else 0.0,
     )
+    from mcd_rt.hooks.find import has_hooks  # noqa: PLC0415 - an idle agent never needs what reboots
+    from mcd_rt.hooks.protocol import Occasion  # noqa: PLC0415 - the same
+
     after = has_hooks(context.paths, Occasion.POST_VERIFY)
     counted = count_reboot(situation.record, plan.target, now)
     return replace(counted, attempt=attempt, hooks_due=counted.hooks_due or after)

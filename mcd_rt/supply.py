@@ -15,7 +15,6 @@ from mcd_rt.observation import Context
 from mcd_rt.observed.base import list_kernel_packages
 from mcd_rt.plan.images import named_images
 from mcd_rt.plan.situation import Base, OsOffer, Situation
-from mcd_rt.reboot.splay import due_fetch
 from mcd_rt.record import save_record
 
 
@@ -70,6 +69,8 @@ def turn_of(context: Context, record: Record, need: Needs) -> Turn | None:
     now, image, splay = context.effects.now(), str(need.image), context.settings.content.splay
     turn = record.turn
     if turn is None or turn.image != image or turn.at > now + splay:  # or the clock, or the setting, has changed
+        from mcd_rt.reboot.splay import due_fetch  # noqa: PLC0415 - an idle agent fetches nothing
+
         turn = Turn(image, due_fetch(splay, now, context.effects.chance()))
         save_record(context.effects, context.paths, replace(record, turn=turn))
     return turn if turn.at > now else None

@@ -53,10 +53,24 @@ STANDARD = {
     *("tomllib", "traceback", "types", "typing", "urllib", "warnings", "weakref", "zipimport", "zlib"),
 }
 OWN = {
-    *("act", "agent", "control", "dbus", "effects", "errors", "fileidentity", "hostpaths", "lean", "lock", "memory"),
-    *("model", "observation", "observed", "plan", "record", "report", "room", "service", "settings", "steps", "supply"),
-    "watch",
+    *(
+        "act",
+        "agent",
+        "asked",
+        "control",
+        "dbus",
+        "effects",
+        "errors",
+        "fileidentity",
+        "holding",
+        "hostpaths",
+        "lean",
+        "lock",
+    ),
+    *("lockseen", "memory", "model", "observation", "observed", "plan", "ranges", "record", "report", "room"),
+    *("service", "settings", "steps", "supply", "watch"),
 }
+REBOOT = {"situation"}
 CONTENT = {"cache", "entry", "fields", "fingerprint", "keys", "nevras", "osentry", "osfacts", "packagefacts", "policy"}
 ON_DEMAND = {"mcd_rt.desired.yamltext", "mcd_rt.report.collector"}
 
@@ -78,9 +92,11 @@ def allowed(name: str) -> bool:
     room, _, file = rest.partition(".")
     match room:
         case "cli":
-            return file in ("", "context", "main", "run")
+            return file in ("", "context", "main", "place", "run")
         case "content":
             return not file or file in CONTENT
+        case "reboot":
+            return not file or file in REBOOT
         case "desired":
             return name not in ON_DEMAND
         case "":
