@@ -1,12 +1,10 @@
 """The journal's catalogue: what ``journalctl -x`` adds to each line of ours, from the texts of ``mcd-rt explain``.
 
-``python -m mcd_rt.report.catalog packaging/catalog/mcd-rt.catalog`` writes it. The format: systemd.io, "Journal Message
+``python packaging/manual`` writes it. The format: systemd.io, "Journal Message
 Catalogs"; ``@FIELD@`` is replaced by what the line has.
 """
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from mcd_rt.errors import Code
 from mcd_rt.model.state import State
@@ -34,9 +32,9 @@ _STATES: Mapping[State, str] = {
 
 def catalog() -> str:
     """All entries: one for each state, one for each code."""
-    states = (_entry(state, "state", _STATES[state], "man:mcd-rt(8)") for state in State)
+    states = (_entry(state, "state", _STATES[state], "man:mcd-rt.service(8)") for state in State)
     codes = (_entry(text.code, "failure", _told(text), _PAGE) for text in load_texts().values())
-    return f"# Made by `python -m mcd_rt.report.catalog` of mcd_rt/report/codes.toml.\n{''.join((*states, *codes))}"
+    return f"# Made by `python packaging/manual` of mcd_rt/report/codes.toml.\n{''.join((*states, *codes))}"
 
 
 def _entry(subject: State | Code, kind: str, text: str, documentation: str) -> str:
@@ -60,7 +58,3 @@ def _told(text: CodeText) -> str:
         f"To do:{steps}\n"
         f"Again at any time: `mcd-rt explain {text.code}`"
     )
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(catalog(), encoding="utf-8")

@@ -5,20 +5,26 @@
 #    source ~/.local/share/bash_completion/mcd-rt
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_mcd_rt_subparsers=(run apply plan status settings check check-image verify retry demo sim worker)
+_shtab_mcd_rt_subparsers=(run apply plan status explain collect settings check check-image verify retry reboot hold resume demo sim worker hooks)
 
 _shtab_mcd_rt_run_option_strings=(-h --help)
 _shtab_mcd_rt_apply_option_strings=(-h --help --no-reboot --firstboot)
 _shtab_mcd_rt_plan_option_strings=(-h --help --json)
-_shtab_mcd_rt_status_option_strings=(-h --help --follow --json)
+_shtab_mcd_rt_status_option_strings=(-h --help --follow --json --schema)
+_shtab_mcd_rt_explain_option_strings=(-h --help --list --json)
+_shtab_mcd_rt_collect_option_strings=(-h --help --output)
 _shtab_mcd_rt_settings_option_strings=(-h --help --json)
 _shtab_mcd_rt_check_option_strings=(-h --help --json)
 _shtab_mcd_rt_check_image_option_strings=(-h --help --kernel-type --architecture --json)
 _shtab_mcd_rt_verify_option_strings=(-h --help --boot --json)
 _shtab_mcd_rt_retry_option_strings=(-h --help)
+_shtab_mcd_rt_reboot_option_strings=(-h --help)
+_shtab_mcd_rt_hold_option_strings=(-h --help --for)
+_shtab_mcd_rt_resume_option_strings=(-h --help)
 _shtab_mcd_rt_demo_option_strings=(-h --help --scenario --rpm-ostree --el --json)
 _shtab_mcd_rt_sim_option_strings=(-h --help --rpm-ostree --el --config)
 _shtab_mcd_rt_worker_option_strings=(-h --help)
+_shtab_mcd_rt_hooks_option_strings=(-h --help)
 _shtab_mcd_rt_option_strings=(-h --help --version)
 
 
@@ -29,7 +35,7 @@ _shtab_mcd_rt_demo___rpm_ostree_choices=(2019.6 2020.8 2024.9)
 _shtab_mcd_rt_demo___el_choices=(8 9)
 _shtab_mcd_rt_sim___rpm_ostree_choices=(2019.6 2020.8 2024.9)
 _shtab_mcd_rt_sim___el_choices=(8 9)
-_shtab_mcd_rt_pos_0_choices=(run apply plan status settings check check-image verify retry demo sim worker)
+_shtab_mcd_rt_pos_0_choices=(run apply plan status explain collect settings check check-image verify retry reboot hold resume demo sim worker hooks)
 
 _shtab_mcd_rt_run__h_nargs=0
 _shtab_mcd_rt_run___help_nargs=0
@@ -44,6 +50,14 @@ _shtab_mcd_rt_status__h_nargs=0
 _shtab_mcd_rt_status___help_nargs=0
 _shtab_mcd_rt_status___follow_nargs=0
 _shtab_mcd_rt_status___json_nargs=0
+_shtab_mcd_rt_status___schema_nargs=0
+_shtab_mcd_rt_explain_pos_0_nargs='*'
+_shtab_mcd_rt_explain__h_nargs=0
+_shtab_mcd_rt_explain___help_nargs=0
+_shtab_mcd_rt_explain___list_nargs=0
+_shtab_mcd_rt_explain___json_nargs=0
+_shtab_mcd_rt_collect__h_nargs=0
+_shtab_mcd_rt_collect___help_nargs=0
 _shtab_mcd_rt_settings__h_nargs=0
 _shtab_mcd_rt_settings___help_nargs=0
 _shtab_mcd_rt_settings___json_nargs=0
@@ -60,6 +74,12 @@ _shtab_mcd_rt_verify___boot_nargs=0
 _shtab_mcd_rt_verify___json_nargs=0
 _shtab_mcd_rt_retry__h_nargs=0
 _shtab_mcd_rt_retry___help_nargs=0
+_shtab_mcd_rt_reboot__h_nargs=0
+_shtab_mcd_rt_reboot___help_nargs=0
+_shtab_mcd_rt_hold__h_nargs=0
+_shtab_mcd_rt_hold___help_nargs=0
+_shtab_mcd_rt_resume__h_nargs=0
+_shtab_mcd_rt_resume___help_nargs=0
 _shtab_mcd_rt_demo__h_nargs=0
 _shtab_mcd_rt_demo___help_nargs=0
 _shtab_mcd_rt_demo___json_nargs=0
@@ -67,6 +87,8 @@ _shtab_mcd_rt_sim__h_nargs=0
 _shtab_mcd_rt_sim___help_nargs=0
 _shtab_mcd_rt_worker__h_nargs=0
 _shtab_mcd_rt_worker___help_nargs=0
+_shtab_mcd_rt_hooks__h_nargs=0
+_shtab_mcd_rt_hooks___help_nargs=0
 _shtab_mcd_rt_pos_0_nargs=A...
 _shtab_mcd_rt__h_nargs=0
 _shtab_mcd_rt___help_nargs=0

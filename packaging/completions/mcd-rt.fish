@@ -50,8 +50,8 @@ function _shtab_mcd_rt_using
   test "$_shtab_mcd_rt_cmdpath" = "$argv"
 end
 
-set -g _shtab_mcd_rt_commands run apply plan status settings check check-image verify retry demo sim worker
-set -g _shtab_mcd_rt_opts_with_value --architecture --config --el --kernel-type --rpm-ostree --scenario
+set -g _shtab_mcd_rt_commands run apply plan status explain collect settings check check-image verify retry reboot hold resume demo sim worker hooks
+set -g _shtab_mcd_rt_opts_with_value --architecture --config --el --for --kernel-type --output --rpm-ostree --scenario
 
 complete -c mcd-rt -e
 complete -c mcd-rt -f
@@ -70,7 +70,15 @@ complete -c mcd-rt -n '_shtab_mcd_rt_using plan' -l json -d 'print one JSON obje
 complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a status -d 'what the agent does, and what it waits for'
 complete -c mcd-rt -n '_shtab_mcd_rt_using status' -s h -l help -d 'show this help message and exit'
 complete -c mcd-rt -n '_shtab_mcd_rt_using status' -l follow -d 'print what it does as it does it, until it stops'
-complete -c mcd-rt -n '_shtab_mcd_rt_using status' -l json -d 'print one JSON object'
+complete -c mcd-rt -n '_shtab_mcd_rt_using status' -l json -d 'print one JSON object (with --follow: one a change)'
+complete -c mcd-rt -n '_shtab_mcd_rt_using status' -l schema -d 'print the JSON schema of that object, and nothing else'
+complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a explain -d 'what a code means, what it does not mean, and what to do'
+complete -c mcd-rt -n '_shtab_mcd_rt_using explain' -s h -l help -d 'show this help message and exit'
+complete -c mcd-rt -n '_shtab_mcd_rt_using explain' -l list -d 'print every code there is, one a line'
+complete -c mcd-rt -n '_shtab_mcd_rt_using explain' -l json -d 'print one JSON object, by code'
+complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a collect -d 'write a support archive, without secrets'
+complete -c mcd-rt -n '_shtab_mcd_rt_using collect' -s h -l help -d 'show this help message and exit'
+complete -c mcd-rt -n '_shtab_mcd_rt_using collect' -l output -x -d 'where to (default: a new file in /var/tmp); - for standard output'
 complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a settings -d 'the agent'"'"'s own settings, and where each comes from'
 complete -c mcd-rt -n '_shtab_mcd_rt_using settings' -s h -l help -d 'show this help message and exit'
 complete -c mcd-rt -n '_shtab_mcd_rt_using settings' -l json -d 'print one JSON object'
@@ -88,6 +96,13 @@ complete -c mcd-rt -n '_shtab_mcd_rt_using verify' -l boot -d 'judge only the sw
 complete -c mcd-rt -n '_shtab_mcd_rt_using verify' -l json -d 'print one JSON object'
 complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a retry -d 'forget failed attempts and the reboot budget, and try again'
 complete -c mcd-rt -n '_shtab_mcd_rt_using retry' -s h -l help -d 'show this help message and exit'
+complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a reboot -d 'reboot now into what is staged, whatever the strategy says'
+complete -c mcd-rt -n '_shtab_mcd_rt_using reboot' -s h -l help -d 'show this help message and exit'
+complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a hold -d 'do not reboot this node, for a time or until `mcd-rt resume`'
+complete -c mcd-rt -n '_shtab_mcd_rt_using hold' -s h -l help -d 'show this help message and exit'
+complete -c mcd-rt -n '_shtab_mcd_rt_using hold' -l for -x -d 'such as 90m, 1h30m or 2d'
+complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a resume -d 'end a hold'
+complete -c mcd-rt -n '_shtab_mcd_rt_using resume' -s h -l help -d 'show this help message and exit'
 complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a demo -d 'watch the whole trip on a simulated node: default, real-time, and back'
 complete -c mcd-rt -n '_shtab_mcd_rt_using demo' -s h -l help -d 'show this help message and exit'
 complete -c mcd-rt -n '_shtab_mcd_rt_using demo' -l scenario -xka "beside-mcd switch upgrade" -d 'what is played'
@@ -101,3 +116,5 @@ complete -c mcd-rt -n '_shtab_mcd_rt_using sim' -l el -xka "8 9" -d 'the release
 complete -c mcd-rt -n '_shtab_mcd_rt_using sim' -l config -x -d 'the MachineConfig to begin with (default: realtime: true)'
 complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a worker -d '(started by the agent) serve one request on standard input'
 complete -c mcd-rt -n '_shtab_mcd_rt_using worker' -s h -l help -d 'show this help message and exit'
+complete -c mcd-rt -n '_shtab_mcd_rt_using; and test $_shtab_mcd_rt_npos -eq 0' -a hooks -d '(started by the agent) run the hooks of one occasion'
+complete -c mcd-rt -n '_shtab_mcd_rt_using hooks' -s h -l help -d 'show this help message and exit'

@@ -1,6 +1,7 @@
 """Everything that is made from the program and the pages: `python packaging/manual`; `--check` says what has drifted.
 
-The reference of the command line, the defaults in the tables, the manual pages, and completion for three shells.
+The reference of codes and of the command line, the defaults in the tables, the journal's catalogue, the manual pages,
+and completion for three shells.
 """
 
 import argparse
@@ -15,14 +16,18 @@ from pages import command_page, service_page, settings_page
 from reference import command_reference, with_defaults
 
 from mcd_rt.report import metrics_table
+from mcd_rt.report.catalog import catalog
+from mcd_rt.report.codes_page import codes_page
 
 _TOP = Path(__file__).parents[2]
 _DOCS = _TOP / "docs"
 
 _MADE: Mapping[str, Callable[[], str]] = {
+    "docs/codes.md": codes_page,
     "docs/commands.md": lambda: command_reference(read_command_line()),
     "docs/metrics.md": lambda: metrics_table.with_table((_DOCS / "metrics.md").read_text()),
     "docs/settings.md": lambda: with_defaults((_DOCS / "settings.md").read_text()),
+    "packaging/catalog/mcd-rt.catalog": catalog,
     "packaging/man/mcd-rt.1": lambda: command_page(read_command_line(), _DOCS),
     "packaging/man/mcd-rt.service.8": lambda: service_page(_DOCS),
     "packaging/man/mcd-rt.toml.5": lambda: settings_page(_DOCS),

@@ -22,7 +22,7 @@ def entries():
 
 
 def test_what_is_delivered_is_what_the_texts_make():
-    assert DELIVERED.read_text() == catalog(), "python -m mcd_rt.report.catalog packaging/catalog/mcd-rt.catalog"
+    assert DELIVERED.read_text() == catalog(), "run python packaging/manual"
 
 
 def test_every_state_and_every_code_has_its_entry(entries):

@@ -78,8 +78,7 @@ def test_only_verbs_settings_and_codes_are_named_that_there_are():
 
 
 def test_the_page_of_the_docs_is_made_of_the_texts():
-    again = "python -m mcd_rt.report.codes_page docs/codes.md"
-    assert PAGE.read_text() == codes_page(), f"run {again}"
+    assert PAGE.read_text() == codes_page(), "run python packaging/manual"
     assert re.findall(r"^### (.*)$", PAGE.read_text(), re.MULTILINE) == [code.value for code in Code]
 
 
