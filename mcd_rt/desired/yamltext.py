@@ -43,6 +43,8 @@ def _yaml_syntax(error: yaml.MarkedYAMLError, builder: TreeBuilder) -> ConfigInv
     end = len(builder.text.rstrip())
     mark = error.problem_mark or error.context_mark
     offset = min(mark.index, end) if mark else 0
+    if "maximum nesting" in (error.problem or ""):  # libyaml looks ahead, and has a limit of its own
+        return builder.too_deep(offset)
     problem = ", ".join(part for part in (error.context, error.problem) if part)
     if offset == end:
         return builder.invalid(f"not YAML: {problem}, found the end of the file", offset, CUT_OFF)

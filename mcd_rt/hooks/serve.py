@@ -61,7 +61,8 @@ def _answer(connection: socket.socket, paths: HostPaths) -> Done | Failed:
     try:
         call = decode_call(_read_line(connection))
     except ValueError as error:
-        return Failed(Failure(Code.HOOK_REFUSED, f"what was asked for is no call of hooks: {error}"))
+        hint = "agent and hook runner are of one version where `systemctl restart mcd-rt` was done after an update"
+        return Failed(Failure(Code.HOOK_REFUSED, f"what was asked for is no call of hooks: {error}", hint))
     try:
         hooks = find_hooks(paths, call.occasion)
         for hook in hooks:

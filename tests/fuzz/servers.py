@@ -25,8 +25,8 @@ def control(data: bytes) -> None:
 
 
 async def _controlled(path: Path, data: bytes) -> bytes:
-    async def answer(verb: Verb) -> Reply:
-        return Reply(ok=True, text=str(verb))
+    async def answer(verb: Verb, seconds: float | None) -> Reply:
+        return Reply(ok=True, text=f"{verb} {seconds}")
 
     async with serve_control(HostEffects(), path, answer, Feed(lambda: b'{"state": "steady"}\n')):
         return await _said(path, data)

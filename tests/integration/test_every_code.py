@@ -93,6 +93,8 @@ def running(paths, *, listens):
 def test_who_types_a_command_is_told_the_code_and_the_way_out(tmp_path, code, verb, agent):
     assert BY_CODE[code].unseen
     paths = HostPaths(tmp_path)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cmdline").write_text("quiet\n")
     environment = {"MCD_RT_ROOT": str(tmp_path), "PATH": str(tmp_path)}
     with agent(paths, listens=code is Code.CONTROL_REFUSED) if agent else contextlib.nullcontext():
         done = call(*verb, environment=environment)

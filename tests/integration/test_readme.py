@@ -60,6 +60,7 @@ def shape_of(line):
 AFTERWARDS = (
     "tox -e docs -- --check",
     "tox -e stories",
+    "tox -e dashboard",
     "tox -e reliability -- --quick",
     "tox -e package",
     "tox -e system",

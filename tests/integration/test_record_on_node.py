@@ -108,7 +108,7 @@ def test_a_record_that_cannot_be_written_stops_the_switch_before_it_begins(play)
             in_the_way = node.paths.record.with_name(".record.json.new")
             in_the_way.mkdir(parents=True)
             await node.run_agent(AGENT)
-            await told_of(told, node, State.RETRYING, Code.WRITE_FAILED, str(node.paths.record))
+            await told_of(told, node, State.RETRYING, Code.WRITE_FAILED, str(in_the_way))
             assert (kept(node), node.transactions) == (before, [])
             assert not node.paths.record.exists()
 

@@ -5,7 +5,6 @@ from datetime import datetime
 
 import pytest
 
-from mcd_rt.cli.status import describe_status
 from mcd_rt.control import Verb
 from mcd_rt.errors import Code
 from mcd_rt.holding import end_hold, set_hold
@@ -14,6 +13,7 @@ from mcd_rt.model.record import Phase
 from mcd_rt.model.state import State
 from mcd_rt.plan.outcome import Retry, Settled
 from mcd_rt.report.status import read_status
+from mcd_rt.report.words import describe_status
 from mcd_rt.sim.faults import ANY, Hold
 from mcd_rt.sim.node import Rebooted
 from tests.integration.clocked import TUESDAY, staged
@@ -39,7 +39,7 @@ def waits(outcome, *words, until=None, code=None):
 
 def told(stage):
     """What ``mcd-rt status`` prints."""
-    return "\n".join(describe_status(read_status(stage.node.paths), running=True))
+    return "\n".join(describe_status(read_status(stage.node.paths), stage.effects.now(), running=True))
 
 
 async def arrives(stage):
@@ -82,7 +82,7 @@ def test_a_window_is_waited_for_in_its_time_zone(play, monkeypatch):
         async with staged(monkeypatch, WINDOW) as stage:
             waits(await stage.rest(), "waits for the reboot window Tue 22:00 4h (Europe/Berlin)", until=opens)
             shown = datetime.fromtimestamp(opens).astimezone().isoformat(sep=" ")
-            assert f"next:     {shown}" in told(stage)
+            assert f"next:       it looks again at {shown} (in 15 h)" in told(stage)
             stage.effects.time = opens - 1
             waits(await stage.rest(), "waits for the reboot window", until=opens)
             stage.effects.time = opens + 2.5 * HOUR  # beyond midnight, still the same window
@@ -305,7 +305,7 @@ def test_a_sentinel_is_taken_back_with_what_it_asked_for(play, monkeypatch):
             sentinel = stage.node.paths.below("/run/mcd-rt/reboot-required")
             set_hold(stage.context, None)
             waits(await stage.rest(), "held by `mcd-rt hold` (no end was given")
-            assert "hold:     no reboot until somebody says `mcd-rt resume`" in told(stage)
+            assert "hold:       no reboot until `mcd-rt resume`" in told(stage)
             assert not sentinel.exists()
             assert (stage.record.reboots, stage.record.tries) == ((), ())
             end_hold(stage.context)
@@ -415,7 +415,7 @@ def test_a_hold_comes_before_everything_and_ends_by_itself(play, monkeypatch):
             set_hold(stage.context, 2 * HOUR)
             waits(await stage.rest(), "held by `mcd-rt hold` (it ends by itself", until=TUESDAY + 2 * HOUR)
             waits(await stage.rest(reboot_now=True), "held by `mcd-rt hold`", until=TUESDAY + 2 * HOUR)
-            assert "hold:     no reboot until 2026-11-" in told(stage)
+            assert "hold:       no reboot until 2026-11-" in told(stage)
             stage.restart()
             waits(await stage.rest(), "held by `mcd-rt hold`", until=TUESDAY + 2 * HOUR)
             stage.effects.time += 2 * HOUR

@@ -1,8 +1,10 @@
 """Levers that the table of faults has not: configs, images, hosts, and how a boot ended."""
 
+import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -17,6 +19,7 @@ from mcd_rt.sim.hostfiles import RHCOS, write_boot
 from mcd_rt.sim.image import Layer, write_layout
 from mcd_rt.sim.node import Event, Rebooted
 from mcd_rt.sim.world import Deployment, Tree
+from tests.integration.lockserver import lock_server
 from tests.reliability.faults_levers import Lever, lever, once
 from tests.reliability.faults_trial import Trial
 from tests.unit import fake_skopeo
@@ -185,6 +188,43 @@ def another_stages(*, locked: bool, when: State | None = None) -> Lever:
         yield
 
     return lever(work)
+
+
+def files_cannot_be_opened() -> Lever:
+    """The host has no descriptors left where a package in the cache is opened."""
+
+    def work(_trial: Trial) -> Iterator[None]:
+        none_left = OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+        with patch("mcd_rt.content.cache._open_no_link", side_effect=none_left):
+            yield
+
+    return lever(work)
+
+
+def hook(script: str, mode: int = 0o755) -> Lever:
+    """An administrator's hook before the reboot."""
+
+    def work(trial: Trial) -> Iterator[None]:
+        place = trial.node.paths.below("/etc/mcd-rt/pre-reboot.d/50-drain")
+        place.parent.mkdir(parents=True)
+        place.write_text(f"#!/bin/sh\n{script}\n")
+        place.chmod(mode)
+        yield
+
+    return lever(work)
+
+
+def lock_answers(answer: bytes) -> Lever:
+    """The strategy is a lock, and this is what its server says."""
+
+    @asynccontextmanager
+    async def work(trial: Trial) -> AsyncIterator[None]:
+        async with lock_server() as server:
+            server.answer = answer
+            (trial.node.root / "etc/mcd-rt/config.d/80-lock.toml").write_text(server.settings())
+            yield
+
+    return work
 
 
 def planner_repeats_itself() -> Lever:

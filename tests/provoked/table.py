@@ -9,6 +9,7 @@ from mcd_rt.sim.bases import Release, base_of
 from mcd_rt.sim.hostfiles import lock_layering
 from mcd_rt.sim.image import kernel_rt_packages
 from mcd_rt.sim.world import Origin, Rpm, Tree
+from tests.integration.lockserver import FULL, response
 from tests.provoked.levers import (
     after_reboot,
     another_stages,
@@ -16,9 +17,12 @@ from tests.provoked.levers import (
     asking,
     booted_from,
     doing,
+    files_cannot_be_opened,
     finalizer_said,
+    hook,
     host_file,
     image_of,
+    lock_answers,
     no_room_on,
     packages_from,
     planner_repeats_itself,
@@ -32,6 +36,7 @@ from tests.reliability.faults_services import foreign_transaction
 from tests.reliability.faults_trial import Trial
 
 _RELEASE = "284.rt14.284.el9"
+_SENTINEL = '[reboot]\nstrategy = "sentinel"\n[reboot.sentinel]\npath = "/run/asks/reboot-required"\n'
 _ANSWER = "an answer to whoever typed a command: the agent, if one runs, goes on as it was and has nothing to say of it"
 
 
@@ -139,6 +144,7 @@ _NODE = (
     Row(Code.FIPS_MISMATCH, asking(fips=True)),
     Row(Code.FIPS_REFUSED, host_file("/proc/sys/crypto/fips_enabled", "1\n"), '[policy]\nfips = "refuse"\n'),
     Row(Code.TUNED_LEFT_ALONE, doing(lambda _trial: None), '[tuning]\ntuned_profile = "realtime"\n'),
+    Row(Code.HOST_EXHAUSTED, files_cannot_be_opened()),
 )
 
 _REBOOT = (
@@ -158,6 +164,15 @@ _REBOOT = (
         "[firstboot]\ntimeout = 0.2\n",
         start=as_first_boot,
     ),
+    Row(Code.HOOK_FAILED, hook("echo cannot evict db-0; exit 1")),
+    Row(Code.HOOK_TIMEOUT, hook("exec sleep 1000"), "[hooks]\ntimeout = 0.2\n"),
+    Row(Code.HOOK_REFUSED, hook("exit 0", mode=0o644)),
+    Row(Code.STRATEGY_MISSING, host_file("/var/lib/kubelet/kubeconfig", "")),
+    Row(Code.LOCK_REFUSED, lock_answers(response("409 Conflict", FULL))),
+    Row(Code.LOCK_UNREACHABLE, lock_answers(response("503 Service Unavailable"))),
+    Row(Code.LOCK_PROTOCOL, lock_answers(response("404 Not Found"))),
+    Row(Code.PERMISSION_INVALID, doing(lambda _trial: None), '[reboot]\nstrategy = "permission-file"\n'),
+    Row(Code.SENTINEL_FAILED, host_file("/run/asks", "a file"), _SENTINEL),
 )
 
 _AGENT = (

@@ -32,8 +32,8 @@ class Watcher:
         return context
 
     def _then_look(self, context, reporter: Reporter, say):
-        def said(*arguments):
-            say(*arguments)
+        def said(*arguments, **named):
+            say(*arguments, **named)
             status = reporter.status
             found = next((one for one in (status.failure, *status.also) if one and one.code is self._code), None)
             if found is not None and not self.seen.done():

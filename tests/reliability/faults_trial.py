@@ -213,8 +213,10 @@ class Trial:
         reporter = Reporter(effects, paths)
         enter, count = reporter.enter, reporter.metrics.count_pass
 
-        def entered(state: State, summary: str, failure: Failure | None = None, at: float | None = None) -> None:
-            enter(state, summary, failure, at)
+        def entered(
+            state: State, summary: str, failure: Failure | None = None, next_attempt: float | None = None
+        ) -> None:
+            enter(state, summary, failure, next_attempt)
             self.saw(Seen(state, failure and failure.code, failure))
             self.on_enter(state)
 

@@ -12,6 +12,7 @@ import mcd_rt.agent
 import mcd_rt.content.cache
 import mcd_rt.dbus.transaction
 import mcd_rt.observation
+import mcd_rt.rebooting
 import mcd_rt.record
 import mcd_rt.steps
 from mcd_rt.dbus.rpmostree import RpmOstree
@@ -48,7 +49,7 @@ def name_temporary_files_anew() -> None:
 
 def count_after_asking() -> None:
     """The reboot is counted once it was asked for."""
-    ask = mcd_rt.steps.reboot
+    ask = mcd_rt.rebooting.reboot
     _replace(mcd_rt.steps, "count_reboot", lambda record, _target, _now: record)
 
     async def reboot(context, config, situation, plan):
@@ -58,7 +59,7 @@ def count_after_asking() -> None:
             mcd_rt.steps.remember(context, count_reboot(record, plan.target, context.effects.now()))
         return outcome
 
-    _replace(mcd_rt.agent, "reboot", reboot)
+    _replace(mcd_rt.rebooting, "reboot", reboot)
 
 
 def forget_brake() -> None:
@@ -159,7 +160,7 @@ def keep_descriptors() -> None:
 
 def take_unreadable_for_default() -> None:
     """A config that cannot be read asks for nothing."""
-    for place, name in ((mcd_rt.observation, "recall_node_config"), (mcd_rt.steps, "read_node_config")):
+    for place, name in ((mcd_rt.observation, "recall_node_config"), (mcd_rt.rebooting, "read_node_config")):
         _replace(place, name, _reading_anything(getattr(place, name)))
 
 

@@ -30,11 +30,15 @@ class WatchedEffects:
         self._calls = 0
         self.dies_in: tuple[int, str] = (0, "")
         self.held: Hold | None = None
-        self.monotonic, self.chance = self._host.monotonic, self._host.chance
+        self.monotonic = self._host.monotonic
 
     def now(self) -> float:
         """A clock that stands: equal runs write equal files."""
         return 1_800_000_000.0
+
+    def chance(self) -> float:
+        """Always the same, for the same reason."""
+        return 0.5
 
     def create(self, path: Path, mode: int) -> int:
         descriptor = self._host.create(path, mode)

@@ -465,7 +465,9 @@ TOO_DEEP = "found nesting deeper than 100 levels, expected a MachineConfig, whic
 
 @pytest.mark.parametrize("levels", [100, 100_000])
 def test_absurd_nesting_in_yaml(loader, levels):
-    assert_refused(refused("a: " + "[" * levels), (1, 103), TOO_DEEP, "")
+    error = refused("a: " + "[" * levels)
+    assert error.column in (103, 1003), "ours, or that of a libyaml that has its own"
+    assert_refused(error, (1, error.column), TOO_DEEP, "")
     assert_refused(refused("a:\n- " + "- " * levels), (2, 199), TOO_DEEP, "")
 
 

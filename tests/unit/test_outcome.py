@@ -50,6 +50,7 @@ PASSING = {
     Code.LOCK_UNREACHABLE,
     Code.LOCK_PROTOCOL,
     Code.SENTINEL_FAILED,
+    Code.HOST_EXHAUSTED,
 }
 
 
