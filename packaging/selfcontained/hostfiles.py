@@ -1,5 +1,6 @@
 """What a package puts on a host beside the program: units, rules, examples, pages; and which package has what."""
 
+import gzip
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -53,7 +54,7 @@ class Lists(NamedTuple):
 
 
 def install_host_files(root: Path, top: Path) -> None:
-    """Copy all of it from the checkout `top` below `root`."""
+    """Copy all of it from the checkout `top` below `root`; manual pages are compressed, as packages have them."""
     for source, pattern, destination in _PLACES:
         for file in sorted((top / source).glob(pattern)):
             if file.is_file():
@@ -64,6 +65,10 @@ def install_host_files(root: Path, top: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, target)
                 target.chmod(0o755 if file.suffix == ".sh" else 0o644)
+    for page in (root / "usr/share/man").glob("man?/*"):
+        page.with_name(f"{page.name}.gz").write_bytes(gzip.compress(page.read_bytes(), mtime=0))
+        page.with_name(f"{page.name}.gz").chmod(0o644)
+        page.unlink()
     for place in _ALSO:
         (root / place).mkdir(parents=True, exist_ok=True)
 
