@@ -36,10 +36,12 @@ class _JournalPriority(logging.Formatter):
 
 def start_logging() -> None:
     """Log to standard error; where that is the journal, to the journal itself, which is told fields besides."""
-    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    plain = logging.StreamHandler(sys.stderr)
+    handler: logging.Handler = plain
     if is_journal(_STDERR, os.environ.get("JOURNAL_STREAM", "")):
-        handler.setFormatter(_JournalPriority())
-        handler = JournalHandler(PLACE, handler)
+        plain.setFormatter(_JournalPriority())
+        handler = JournalHandler(PLACE, plain)
+        handler.setFormatter(logging.Formatter("%(message)s"))
     else:
-        handler.setFormatter(logging.Formatter("mcd-rt: %(message)s"))
+        plain.setFormatter(logging.Formatter("mcd-rt: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

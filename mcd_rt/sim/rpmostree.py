@@ -166,6 +166,8 @@ class RpmOstree:
         if active is None:
             held = tuple(os.dup(descriptor) for descriptor in call.descriptors)
             active = self._new(caller, Job(operation.title, lambda: operation.work(self.system, held), held))
+            if not process:  # who asked has died meanwhile, which the genuine one's watch of its name tells at once
+                self._client_left(caller.sender)
         elif (active.caller.method, active.caller.parameters) != (caller.method, caller.parameters):
             named = self.profile.title_before_start if active.phase is Phase.NEW else active.job.title
             busy = f"Transaction in progress: {named}{self.profile.busy_hint}"

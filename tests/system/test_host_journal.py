@@ -36,6 +36,7 @@ def test_a_switch_is_found_by_field_and_explained(host: Host):
     assert missing["_TRANSPORT"] == "journal"
     assert missing["SYSLOG_IDENTIFIER"] == "mcd-rt"
     assert missing["PRIORITY"] == "4"
+    assert missing["MESSAGE"].startswith("waiting: config-missing: ")
     assert missing["MCD_RT_HINT"] in missing["MESSAGE"]
     [staging] = lines(host, "MCD_RT_STATE=staging")
     assert staging["MESSAGE_ID"] == message_id(State.STAGING)

@@ -220,6 +220,16 @@ def test_a_client_that_comes_late_still_hears_the_end() -> None:
     on("2024.9", scenario)
 
 
+def test_a_client_that_has_left_before_there_is_a_transaction() -> None:
+    async def scenario(node: Node, bus: Bus) -> None:
+        asked = {"path": OS_PATH, "interface": OS, "member": "UpdateDeployment", "signature": "a{sv}a{sv}"}
+        await node.daemon._operate(Message(Kind.CALL, sender=":1.999", body=[REMOVE_BASH, NO_PULL], **asked))
+        await call(bus, SYSROOT_PATH, f"{SYSROOT}.Reload")
+        assert await active(bus) == ["", "", ""]
+
+    on("2024.9", scenario)
+
+
 @pytest.mark.parametrize("profile", ["2020.8", "2024.9"])
 def test_a_client_that_leaves_before_start(profile: str) -> None:
     async def scenario(node: Node, bus: Bus) -> None:
