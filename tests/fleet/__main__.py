@@ -1,4 +1,4 @@
-"""``python -m tests.fleet [--figure FILE]``: a thousand nodes, what has to hold of them, a table and a figure."""
+"""``python -m tests.fleet [--figure FILE] [--page FILE]``: a thousand nodes, what has to hold, a table, a figure."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -41,18 +41,21 @@ def main() -> None:
     """Tell every story, check it, print its row; draw where asked to."""
     parser = argparse.ArgumentParser(prog="python -m tests.fleet")
     parser.add_argument("--figure", type=Path, help="where the figure goes, for which matplotlib is needed")
-    figure = parser.parse_args().figure
-    fleets = {}
-    print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
+    parser.add_argument("--page", type=Path, help="a page that must have this very table")
+    arguments = parser.parse_args()
+    fleets, table = {}, ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for name, (options, claims) in STORIES.items():
         fleets[name] = fleet = run_fleet(options)
         for claim in claims:
             claim(fleet)
-        print("| " + " | ".join((name, *_row(fleet))) + " |", flush=True)
-    if figure is not None:
+        table.append("| " + " | ".join((name, *_row(fleet))) + " |")
+        print(table[-1], flush=True)
+    if arguments.figure is not None:
         from tests.fleet.figure import draw  # noqa: PLC0415 - matplotlib is not everywhere
 
-        draw(fleets, figure)
+        draw(fleets, arguments.figure)
+    if arguments.page is not None and "\n".join(table).replace("|  |", "| |") not in arguments.page.read_text():
+        parser.exit(1, f"{arguments.page} has another table: put this one in\n")
 
 
 def _row(fleet: Fleet) -> tuple[str, ...]:

@@ -61,6 +61,8 @@ AFTERWARDS = (
     "tox -e docs -- --check",
     "tox -e stories",
     "tox -e dashboard",
+    "tox -e fleet",
+    "tox -e fuzz -- --seconds 1",
     "tox -e reliability -- --quick",
     "tox -e package",
     "tox -e system",
