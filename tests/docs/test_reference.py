@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mcd_rt.cli.status import _HEALTHY, _NEEDS_A_PERSON
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.state import State
+from mcd_rt.report.health import health_of
+from mcd_rt.report.status import Status
 from tests.docs.blocks import PAGES, TOP
 
 OUTSIDE = [TOP / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
@@ -18,8 +19,7 @@ def rows_of(page):
 
 
 def test_every_state_has_its_line_with_its_health():
-    health = dict.fromkeys(State, "busy") | dict.fromkeys(_HEALTHY, "healthy")
-    health |= dict.fromkeys(_NEEDS_A_PERSON, "needs a person")
+    health = {state: health_of(Status(state, 0.0, "", 1), 0.0, running=True).replace("-", " a ") for state in State}
     documented = {name: rest.split("|")[-1].strip() for name, rest in rows_of("states.md")}
     assert documented == {state.value: said for state, said in health.items()}
 
