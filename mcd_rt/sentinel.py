@@ -11,7 +11,7 @@ from mcd_rt.plan.brake import uncount_reboot
 from mcd_rt.plan.situation import Situation
 from mcd_rt.steps import count_attempt, is_rebooting, remember
 
-_HINT = "reboot.sentinel.path must be a place that the service may write to (docs/reboots.md)"
+_HINT = "reboot.sentinel.path must be a place that the service may write to (docs/reboots.md#sentinel)"
 _TEXT = b"mcd-rt has staged another kernel\n"
 
 

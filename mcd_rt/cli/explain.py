@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from mcd_rt.cli.context import host_paths
 from mcd_rt.errors import Code
-from mcd_rt.report.codes import CodeText, load_texts
+from mcd_rt.report.codes import CodeText, load_texts, without_links
 from mcd_rt.report.status import codes_of, read_status
 
 _WIDTH = 100
@@ -50,12 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def explain(text: CodeText) -> list[str]:
     """A code as lines for people."""
+    steps = map(without_links, text.steps)
     return [
         text.code.value,
         *_paragraph("means", text.means),
         *_paragraph("not", text.means_not),
         *_paragraph("then", text.then),
-        *(line for at, step in enumerate(text.steps) for line in _paragraph("" if at else "to do", step)),
+        *(line for at, step in enumerate(steps) for line in _paragraph("" if at else "to do", step)),
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from mcd_rt.errors import Code
 from mcd_rt.model.state import State
-from mcd_rt.report.codes import CodeText, load_texts
+from mcd_rt.report.codes import CodeText, load_texts, without_links
 from mcd_rt.report.events import message_id
 
 _PAGE = "file:///usr/share/doc/mcd-rt/codes.md"
@@ -50,7 +50,7 @@ def _entry(subject: State | Code, kind: str, text: str, documentation: str) -> s
 
 
 def _told(text: CodeText) -> str:
-    steps = "".join(f"\n  - {step}" for step in text.steps)
+    steps = "".join(f"\n  - {without_links(step)}" for step in text.steps)
     return (
         f"{text.means}\n{text.means_not}\n\n"
         f"Then: {text.then}.\n"

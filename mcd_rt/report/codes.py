@@ -1,5 +1,6 @@
 """What the codes mean, in words for people: read from ``codes.toml`` only by who asks for them."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from mcd_rt.errors import Code
 class CodeText:
     """One code: what it ``means``, what it is easily mistaken for, what happens ``then``, what a person can do.
 
-    ``group`` is the heading it stands under. Commands and names are between backquotes.
+    ``group`` is the heading it stands under. Commands and names are between backquotes; steps may have links to pages.
     """
 
     code: Code
@@ -21,6 +22,11 @@ class CodeText:
     means_not: str
     then: str
     steps: tuple[str, ...]
+
+
+def without_links(step: str) -> str:
+    """A step for where no link can be followed: each page by its name."""
+    return re.sub(r"\[([^]]+)\]\(([^)]+)\)", r"docs/\2", step)
 
 
 def load_texts() -> Mapping[Code, CodeText]:

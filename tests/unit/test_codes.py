@@ -101,6 +101,44 @@ def test_every_failure_says_the_way_out():
     assert not [*raised_without_hint("raise AgentError(Code.INTERNAL_ERROR, 'x')")]
 
 
+PACKAGE = Path(__file__).parents[2] / "mcd_rt"
+NAMED = r"docs/([\w-]+\.md(?:#[\w-]+)?)"
+"""How texts of the program name a page, and a place on it."""
+LINKED = r"\]\(([\w-]+\.md(?:#[\w-]+)?)\)"
+
+
+def named_places():
+    """The pages that texts of the program send people to, each with where it says so."""
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield from ((place, f"{file.name}:{node.lineno}") for place in pages_in(node.value))
+    for text in TEXTS.values():
+        for words in (text.means, text.means_not, text.then, *text.steps):
+            yield from ((place, text.code.value) for place in pages_in(words))
+
+
+def pages_in(text):
+    return [place for pattern in (NAMED, LINKED) for place in re.findall(pattern, text)]
+
+
+def is_there(place):
+    name, _, anchor = place.partition("#")
+    page = PAGE.parent / name
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE) if page.exists() else ()
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return page.exists() and (not anchor or anchor in anchors)
+
+
+def test_every_page_that_a_text_of_the_program_names_is_there():
+    places = [*named_places()]
+    assert {"reboots.md#sentinel", "debugging.md", "hooks.md"} <= {place for place, _ in places}
+    assert [found for found in places if not is_there(found[0])] == []
+    assert not is_there("nowhere.md")
+    assert not is_there("codes.md#nowhere")
+    assert is_there("codes.md#boot-space")
+
+
 # The verb
 
 
