@@ -4,12 +4,17 @@ import re
 
 import pytest
 
+from mcd_rt.cli.main import _VERBS
 from tests.docs.blocks import COMMANDS, OTHERS, PAGES, TOP, Block, blocks_of
 from tests.docs.shell import PRELUDE, Shell
 
 NOT_HERE = {
     "docs/installing.md": "what needs root, a registry or a cluster: `tox -e package` and `tox -e system` do it",
     "docs/metrics.md": "a scrape of the agent's own port: tests/integration/test_exposition.py",
+    **{
+        f"docs/runbooks/{page.name}": "they look at a host that is in trouble: its journal, its disks, its services"
+        for page in (TOP / "docs/runbooks").iterdir()
+    },
 }
 """Pages whose commands are all for a host: why, and what proves them."""
 BY_README = {
@@ -91,6 +96,14 @@ def test_a_block_that_is_not_run_here_says_why(block):
         assert block.mark in (TOP / BY_README[block.mark]).read_text()
     else:
         assert re.fullmatch(r"not run: .{10,}", block.mark)
+
+
+@pytest.mark.parametrize("block", COMMAND_BLOCKS, ids=lambda block: block.place)
+def test_a_verb_of_ours_is_one_that_there_is(block):
+    """Of commands that are not run here too."""
+    text = "\n".join(command for command, _ in commands_of(block))
+    verbs = re.findall(r"(?:^|[;&|(]|-- |bin/)\s*mcd-rt ([a-z][a-z-]*)", text, re.MULTILINE)
+    assert [verb for verb in verbs if verb not in _VERBS] == []
 
 
 def readme_demo():
