@@ -27,7 +27,7 @@ def test_every_state_has_its_line_with_its_health():
 CALLS = (
     r"\{(?:SYSROOT|OS|LOGIN_MANAGER|SYSTEMD_MANAGER|SYSTEMD_UNIT|TUNED_CONTROL)\}\.(\w+)",
     r"_transaction\(\s*\"(\w+)\"",
-    r"_ask\(bus, \"(\w+)\"\)",
+    r"_ask\(bus, (?:effects, )?\"(\w+)\"",
 )
 """How the wrappers of the services write what they call."""
 
@@ -36,7 +36,7 @@ def test_every_call_has_its_line():
     text = (TOP / "docs/dbus.md").read_text()
     sources = [file.read_text() for file in (TOP / "mcd_rt/dbus").glob("*.py")]
     calls = {call for source in sources for pattern in CALLS for call in re.findall(pattern, source)}
-    assert {"UpdateDeployment", "Reboot", "GetUnit", "active_profile"} <= calls
+    assert {"UpdateDeployment", "Reboot", "GetUnit", "active_profile", "ScheduleShutdown"} <= calls
     assert [call for call in sorted(calls) if not re.search(rf"[`.]{call}`", text)] == []
 
 
@@ -45,6 +45,13 @@ def test_every_path_of_the_agents_has_its_line():
     documented = {name.partition("*")[0].rstrip("/") for name, _ in rows_of("files.md")}
     ours = {paths.settings[-1], paths.record, paths.tuned, paths.firstboot_done, paths.cache, paths.status, paths.lock}
     assert {str(path) for path in ours | {paths.control}} <= documented
+
+
+def test_every_unit_has_its_line():
+    text = (TOP / "docs/files.md").read_text()
+    units = [unit.name for unit in (TOP / "systemd").iterdir()]
+    assert len(units) > 8
+    assert [unit for unit in sorted(units) if f"`{unit}`" not in text] == []
 
 
 @pytest.mark.parametrize("page", OUTSIDE, ids=lambda page: page.name)
