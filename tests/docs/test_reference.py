@@ -76,3 +76,14 @@ def test_every_test_that_a_page_names_is_there():
     named = {name for page in PAGES for name in re.findall(r"`(tests/[\w./]+?)`", page.read_text())}
     assert len(named) > 20
     assert [name for name in sorted(named) if not (TOP / name).exists()] == []
+
+
+def test_every_room_of_the_house_has_its_line_and_every_file_it_names_is_there():
+    text = (TOP / "docs/architecture.md").read_text()
+    house = TOP / "mcd_rt"
+    tops = {path.name for path in house.glob("*.py")} | {f"{path.parent.name}/" for path in house.glob("*/__init__.py")}
+    assert [room for room in sorted(tops) if not room.startswith("__") and f"`{room}`" not in text] == []
+    files = [str(path.relative_to(house)) for path in house.rglob("*") if path.suffix in (".py", ".toml")]
+    named = set(re.findall(r"`([\w/]+\.(?:py|toml))`", text)) - {"pyproject.toml"}
+    assert len(named) > 40
+    assert [name for name in sorted(named) if not any(f"/{file}".endswith(f"/{name}") for file in files)] == []

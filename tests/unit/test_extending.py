@@ -96,14 +96,21 @@ STRATEGY = {
         '    "never": decide_never,\n': '    "never": decide_never,\n    "toy": decide_toy,\n',
         "\nfrom mcd_rt.reboot.verdict": "\nfrom mcd_rt.reboot.toy import decide_toy\nfrom mcd_rt.reboot.verdict",
     },
+    "mcd_rt/ranges.py": {'"permission-file", "never")\n': '"permission-file", "never", "toy")\n'},
 }
 A_REBOOT = """
-from mcd_rt.model.settings import RebootSettings
+from pathlib import Path
+from mcd_rt.hostpaths import HostPaths
 from mcd_rt.reboot.decide import STRATEGIES, decide
 from mcd_rt.reboot.situation import RebootSituation
+from mcd_rt.settings import load_settings
 
 assert "toy" in STRATEGIES
-assert "put away, toy" in str(decide(RebootSituation(RebootSettings(strategy="toy"), now=2.0, staged_at=1.0)))
+dropin = Path("etc/mcd-rt/config.d/a.toml")
+dropin.parent.mkdir(parents=True, exist_ok=True)
+dropin.write_text('[reboot]\\nstrategy = "toy"')
+settings = load_settings(HostPaths(Path.cwd())).reboot
+assert "put away, toy" in str(decide(RebootSituation(settings, now=2.0, staged_at=1.0)))
 """
 
 PARTS = {
