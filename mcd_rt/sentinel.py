@@ -22,7 +22,10 @@ def ask_others(context: Context, situation: Situation, plan: Reboot, sentinel: s
     ``write-failed``.
     """
     before, path = situation.record, context.paths.below(sentinel)
-    is_there = path.exists()
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise AgentError(Code.SENTINEL_FAILED, f"cannot look at {path}: {error.strerror}", _HINT) from error
     if is_there and is_rebooting(before, plan):
         return
     counted = before if is_rebooting(before, plan) else count_attempt(context, situation, plan)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 from mcd_rt.content.conversation import Command, Conversation, Listening, Worker
 from mcd_rt.content.frames import MAX_FILES, AboutImage, Extent, FetchRequest
+from mcd_rt.content.requests import EMPTY_SECRETS
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.image import ImageReference
@@ -21,6 +23,7 @@ WORKER_ARGV = (sys.executable, "-m", "mcd_rt", "worker")
 _SERVICE_VARIABLES = ("DBUS_", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_")
 _SECRETS = ("CREDENTIALS_DIRECTORY",)
 _SOCKETS = {"fetch": "/run/mcd-rt-fetch.sock", "inspect": "/run/mcd-rt-inspect.sock"}
+_NO_SECRET = 8  # bytes: a file with credentials has more
 _PATIENCE = 0.75  # of the idle timeout: a worker says what it waits for before it is taken for dead
 
 T = TypeVar("T")
@@ -72,42 +75,58 @@ def request_for(question: Question, settings: ContentSettings, host: HostPaths) 
     )
 
 
-def secret_for(worker: Worker, image: ImageReference, request: FetchRequest) -> Path | None:
-    """The first pull secret that is there, for a unit whose user may not read it; a child has to find its own.
+def secrets_for(worker: Worker, image: ImageReference, request: FetchRequest) -> tuple[Path, ...]:
+    """Where a pull secret may be, for a unit whose user may read none of them; a child has to find its own.
 
     Needed where the service manager cannot lend it (``LoadCredential``, systemd 247) or the file is another one.
     """
     if not isinstance(worker, Listening) or image.layout:
-        return None
+        return ()
     own = os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")
-    files = (Path(file.replace("${CREDENTIALS_DIRECTORY}", own)) for file in request.authfiles)
-    return next((file for file in files if file.is_file()), None)
+    return tuple(Path(file.replace("${CREDENTIALS_DIRECTORY}", own)) for file in request.authfiles)
 
 
-async def ask(talk: Conversation, request: AboutImage, secret: Path | None) -> None:
-    """Send the request, and the descriptor of the secret: what is in it the agent never reads.
+async def ask(talk: Conversation, request: AboutImage, secrets: Sequence[Path]) -> None:
+    """Send the request, and the descriptor of the first secret that can be opened: what is in it the agent never reads.
 
-    Raises ``AgentError`` as ``Conversation.send``, ``image-unauthorized`` for a secret that cannot be opened.
+    None is lent where none can be: the worker may have one all the same, and what needs it says so. Raises
+    ``AgentError`` as ``Conversation.send``.
     """
-    with _opened(secret) as descriptors:
+    with _opened(secrets) as descriptors:
         await talk.send(replace(request, lent=bool(descriptors)))
         if descriptors:
             await talk.send_descriptors(descriptors)
 
 
 @contextmanager
-def _opened(secret: Path | None) -> Iterator[list[int]]:
-    try:
-        descriptor = -1 if secret is None else os.open(secret, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise AgentError(
-            Code.IMAGE_UNAUTHORIZED, f"the pull secret {secret} cannot be opened: {error.strerror}", "make it readable"
-        ) from error
+def _opened(secrets: Sequence[Path]) -> Iterator[list[int]]:
+    descriptor = next((found for found in map(_open, secrets) if found >= 0), -1)
     try:
         yield [descriptor] if descriptor >= 0 else []
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _open(secret: Path) -> int:
+    """A descriptor; -1 where this user may not read it, or nothing is in it: both are usual."""
+    try:
+        descriptor = os.open(secret, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return -1
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and not (found.st_size <= _NO_SECRET and _is_empty(descriptor)):
+        return descriptor
+    os.close(descriptor)
+    return -1
+
+
+def _is_empty(descriptor: int) -> bool:
+    """Of so few bytes none is a secret."""
+    try:
+        return os.pread(descriptor, _NO_SECRET, 0).strip() in EMPTY_SECRETS
+    except OSError:
+        return True
 
 
 async def within(seconds: float, fetching: Coroutine[None, None, T]) -> T:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mcd_rt.content import cache
 from mcd_rt.content.conversation import Conversation, Listening, Worker, conversation
-from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secret_for, within, worker_for
+from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secrets_for, within, worker_for
 from mcd_rt.content.frames import (
     DESCRIPTORS_AT_ONCE,
     DoneFrame,
@@ -67,7 +67,7 @@ class _Judged:
 class _Job:
     """What does not change during a fetch.
 
-    ``keys`` is ``None`` where signatures are not asked for, ``secret`` where the worker has to find its own.
+    ``keys`` is ``None`` where signatures are not asked for, ``secrets`` is empty where the worker has to find its own.
     """
 
     effects: Effects
@@ -76,7 +76,7 @@ class _Job:
     inspector: Worker
     request: FetchRequest
     keys: tuple[Path, ...] | None
-    secret: Path | None
+    secrets: tuple[Path, ...]
 
 
 async def fetch_content(
@@ -141,8 +141,8 @@ async def fetch_image(
         with scratch_for(effects, paths, image, fetcher) as scratch:
             question = Question(image, names, architecture or platform.machine(), extent, scratch)
             request = request_for(question, settings, host)
-            secret = secret_for(fetcher, image, request)
-            job = _Job(effects, settings, fetcher, inspector, request, keys, secret)
+            secrets = secrets_for(fetcher, image, request)
+            job = _Job(effects, settings, fetcher, inspector, request, keys, secrets)
             allowance = max(0, settings.max_cache_bytes - cache.used_bytes(paths))
             receiver = Receiver(effects, cache.create(effects, paths, digest), request, on_progress, allowance)
             judged = await within(settings.fetch_timeout, _packages(job, receiver))
@@ -170,7 +170,7 @@ def scratch_for(effects: Effects, paths: HostPaths, image: ImageReference, worke
 
 async def _packages(job: _Job, receiver: Receiver) -> _Judged:
     async with conversation(job.effects, job.fetcher, job.settings.idle_timeout) as talk:
-        await ask(talk, job.request, job.secret)
+        await ask(talk, job.request, job.secrets)
         received = await receiver.receive_all(talk)
     if not received:
         return _Judged()

@@ -84,6 +84,13 @@ def _unusable(file: Path, what: str, error: OSError) -> AgentError:
 def _files(place: Path) -> list[Path]:
     try:
         found = sorted(place.iterdir()) if place.is_dir() else [place]
-        return [file for file in found if file.is_file()]
     except OSError:  # one place of several: what is found elsewhere decides
         return []
+    return [file for file in found if _is_file(file)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a link to where this user may not look: one of several, too
+        return False

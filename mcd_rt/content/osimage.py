@@ -13,7 +13,7 @@ from pathlib import Path
 from mcd_rt.content import cache
 from mcd_rt.content.answer import Answer, lie
 from mcd_rt.content.conversation import Worker, conversation
-from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secret_for, within, worker_for
+from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secrets_for, within, worker_for
 from mcd_rt.content.fetch import scratch_for
 from mcd_rt.content.frames import AboutImage, Extent, FetchRequest, OsFrame, OsRequest, RepositoryRequest
 from mcd_rt.content.osentry import (
@@ -166,7 +166,7 @@ async def _asked(
     with scratch_for(effects, paths, image, asking.worker) as scratch:
         base = request_for(Question(image, (), asking.architecture, Extent.KERNEL, scratch), settings, paths)
         async with conversation(effects, asking.worker, settings.idle_timeout) as talk:
-            await ask(talk, request_of(base), secret_for(asking.worker, image, base))
+            await ask(talk, request_of(base), secrets_for(asking.worker, image, base))
             yield Answer(talk, on_progress)
 
 

@@ -10,6 +10,9 @@ from mcd_rt.content.fields import MAX_FILES, JsonObject
 from mcd_rt.content.lockwords import LockRequest, lock_request_fields, lock_request_of
 from mcd_rt.errors import AgentError, Code
 
+EMPTY_SECRETS = (b"", b"{}")
+"""What is in a file of pull secrets that has none; the second is what a unit lends where there is nothing to lend."""
+
 _NUMBER = (1 << 63) - 1
 
 

@@ -4,7 +4,7 @@ import platform
 from collections.abc import Sequence
 
 from mcd_rt.content.conversation import Worker, conversation
-from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secret_for, within, worker_for
+from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secrets_for, within, worker_for
 from mcd_rt.content.frames import Extent
 from mcd_rt.content.receive import Receiver
 from mcd_rt.effects import Effects
@@ -58,7 +58,7 @@ async def _digest(
     # Of what is asked nothing may be written: the receiver takes no file for it.
     receiver = Receiver(effects, paths.cache, request, lambda _done, _total: None, 0)
     async with conversation(effects, worker, settings.idle_timeout) as talk:
-        await ask(talk, request, secret_for(worker, question.image, request))
+        await ask(talk, request, secrets_for(worker, question.image, request))
         await receiver.receive_all(talk)
     if receiver.image is None:
         raise AgentError(Code.WORKER_FAILED, f"the worker did not say which image {question.image} is")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from mcd_rt.content.manifest import go_name
 from mcd_rt.content.policy import full_name
+from mcd_rt.content.requests import EMPTY_SECRETS
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _PASSED = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", *_PROXIES)
 _CREDENTIALS = "${CREDENTIALS_DIRECTORY}"
-_EMPTY = (b"", b"{}")
 _MAX_SETTINGS = 64 * 1024
 
 
@@ -81,7 +81,7 @@ def find_authfile(candidates: tuple[str, ...], environment: Mapping[str, str]) -
 
 def _is_usable(path: Path) -> bool:
     try:
-        return path.is_file() and path.read_bytes().strip() not in _EMPTY
+        return path.is_file() and path.read_bytes().strip() not in EMPTY_SECRETS
     except OSError:
         return False
 

@@ -1,5 +1,6 @@
 """Where the node's MachineConfigs are: the rendered one, and a directory of others."""
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mcd_rt.model.settings import NodeConfigSettings
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _RENDERED = NodeConfigSettings().sources
+_ABSENT = (errno.ENOENT,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ def config_files(paths: HostPaths, settings: NodeConfigSettings) -> list[Path]:
     """Every file there is that may be a config of this node, whether or not it counts."""
     places = [paths.below(source) for source in settings.sources]
     added = [entry for directory in settings.directories for entry in _entries(paths.below(directory))]
-    return [place for place in places if place.exists()] + [file for file in added if is_config_name(file.name)]
+    return [place for place in places if identity_of(place) != _ABSENT] + [
+        file for file in added if is_config_name(file.name)
+    ]
 
 
 @dataclass(slots=True)

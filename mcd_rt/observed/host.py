@@ -28,7 +28,7 @@ def read_host(paths: HostPaths) -> Host:
         boot_id=_read(paths.below("/proc/sys/kernel/random/boot_id")),
         kernel_release=release,
         realtime=_is_realtime(paths),
-        ostree=paths.below("/run/ostree-booted").exists(),
+        ostree=_is_there(paths.below("/run/ostree-booted")),
         fips=_is_fips(paths),
         kernel_arguments=read_running_arguments(paths),
         layering_locked=_layering_locked(paths),
@@ -38,7 +38,7 @@ def read_host(paths: HostPaths) -> Host:
 def _is_realtime(paths: HostPaths) -> bool:
     """EL8 says "PREEMPT RT" in ``uname -v`` and may lack the file in /sys; EL9 has both."""
     flag = paths.below("/sys/kernel/realtime")
-    if flag.exists():
+    if _is_there(flag):
         return _read(flag) == "1"
     version = _read(paths.below("/proc/sys/kernel/version"))
     return "PREEMPT_RT" in version or "PREEMPT RT" in version
@@ -47,7 +47,7 @@ def _is_realtime(paths: HostPaths) -> bool:
 def _is_fips(paths: HostPaths) -> bool:
     """A kernel built without it does not have the file."""
     flag = paths.below("/proc/sys/crypto/fips_enabled")
-    return flag.exists() and _read(flag) == "1"
+    return _is_there(flag) and _read(flag) == "1"
 
 
 def read_running_arguments(paths: HostPaths) -> tuple[str, ...]:
@@ -62,10 +62,10 @@ def read_running_arguments(paths: HostPaths) -> tuple[str, ...]:
 def _layering_locked(paths: HostPaths) -> str:
     """Who said that the packages of this host stay as they are (rpm-ostreed.conf(5); the MCO's on-cluster builds)."""
     conf = paths.below("/etc/rpm-ostreed.conf")
-    if conf.exists() and _LOCKED.search(_read(conf)):
+    if _is_there(conf) and _LOCKED.search(_read(conf)):
         return f"LockLayering is set in {conf}"
     built = paths.below("/etc/machine-config-daemon/currentimage")
-    if built.exists() and _read(built):
+    if _is_there(built) and _read(built):
         return f"its OS image is built for its pool ({built})"
     return ""
 
@@ -73,7 +73,7 @@ def _layering_locked(paths: HostPaths) -> str:
 def _architecture(paths: HostPaths, release: str) -> str:
     """The kernel says it since 6.1; before, the release ends in it (``4.18.0-193.el8.x86_64``)."""
     told = paths.below("/proc/sys/kernel/arch")
-    if told.exists():
+    if _is_there(told):
         return _read(told)
     suffix = release.partition("+")[0].rpartition(".")[2]
     return suffix if suffix in ("x86_64", "aarch64", "ppc64le", "s390x") else platform.machine()
@@ -81,7 +81,7 @@ def _architecture(paths: HostPaths, release: str) -> str:
 
 def _os_release(paths: HostPaths) -> dict[str, str]:
     etc = paths.below("/etc/os-release")
-    path = etc if etc.exists() else paths.below("/usr/lib/os-release")
+    path = etc if _is_there(etc) else paths.below("/usr/lib/os-release")
     pairs = (line.partition("=") for line in _read(path).splitlines() if line.strip() and not line.startswith("#"))
     return {key: _unquoted(value) for key, _, value in pairs}
 
@@ -93,12 +93,25 @@ def _unquoted(value: str) -> str:
         return value
 
 
+def _is_there(path: Path) -> bool:
+    """What cannot be looked at may be there: that is for a person to know."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return True
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError as error:
-        raise AgentError(
-            Code.HOST_UNREADABLE,
-            f"cannot read {path}: {error.strerror}",
-            "is the root right, and may this user read it?",
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> AgentError:
+    return AgentError(
+        Code.HOST_UNREADABLE, f"cannot read {path}: {error.strerror}", "is the root right, and may this user read it?"
+    )

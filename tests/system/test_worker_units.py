@@ -16,9 +16,17 @@ UNITS = Path(__file__).parents[2] / "systemd"
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
-@pytest.mark.parametrize("lends", [True, False])
-def test_packages_come_from_a_registry_by_the_units_alone(tmp_path, vendor: Vendor, layout: ImageReference, lends):
-    """Also where systemd is too old to lend a secret: then the agent does."""
+KUBELET = "/var/lib/kubelet/config.json"
+
+
+@pytest.mark.parametrize(
+    ("lends", "user", "secret", "mode"),
+    [(True, "mcd-rt", KUBELET, "755"), (True, "mcd-rt", KUBELET, "700"), (False, "root", KUBELET, "700")],
+)
+def test_packages_come_from_a_registry_by_the_units_alone(
+    tmp_path, vendor: Vendor, layout: ImageReference, lends, user, secret, mode
+):
+    """The secret is root's, and the agent is not; where systemd is too old to lend it, the agent has to be root."""
     place = tmp_path / "container"
     place.mkdir()
     with prepared(place) as root:
@@ -33,14 +41,16 @@ def test_packages_come_from_a_registry_by_the_units_alone(tmp_path, vendor: Vend
         (root / "etc/containers").mkdir(exist_ok=True)
         (root / "etc/containers/policy.json").write_text(json.dumps(ANYTHING))
         shutil.copytree(layout.place, root / "opt/layout")
+        story = f"-m tests.system.inside /opt/layout {user} {secret} {mode}"
         sockets = ("mcd-rt-fetch.socket", "mcd-rt-inspect.socket")
-        printed = boot(root, f"mcd-rt-tests-{os.getpid()}", sockets, "-m tests.system.inside /opt/layout")
+        printed = boot(root, f"mcd-rt-tests-{os.getpid()}", sockets, story)
         notes = {name: (root / "opt/mcd-rt" / name) for name in ("said", "complained", "journal")}
         texts = {"printed": printed} | {name: path.read_text() if path.exists() else "" for name, path in notes.items()}
     assert texts["said"], texts
     said = json.loads(texts["said"])
-    assert said["without"] == "image-unauthorized", texts
-    assert "failure" not in said, texts
-    assert len(said["content"]["packages"]) == len(vendor.files)
-    assert said["content"]["trusted_by"] == "rpmkeys"
-    assert said["content"]["way"] == "proxy"
+    assert said["without"]["code"] == "image-unauthorized", texts
+    assert "failure" not in said["with"], texts
+    content = said["with"]["content"]
+    assert len(content["packages"]) == len(vendor.files)
+    assert content["trusted_by"] == "rpmkeys"
+    assert content["way"] == "proxy"

@@ -1,6 +1,8 @@
 """Host facts come from files below the root, in the spelling of each release."""
 
+import errno
 import platform
+from pathlib import Path
 
 import pytest
 
@@ -188,3 +190,19 @@ def test_a_host_whose_packages_may_not_be_changed_says_who_said_so(tmp_path, nam
     said = host(tmp_path, **{name: content}).layering_locked
     assert bool(said) is locked
     assert not locked or str(tmp_path / name) in said
+
+
+def test_what_nobody_may_look_at_is_a_failure_and_no_guess(tmp_path, monkeypatch):
+    """It may be there: a host whose layering is locked is not one that is free because a directory is closed."""
+    host(tmp_path)
+    closed, stat = tmp_path / "etc/machine-config-daemon/currentimage", Path.stat
+
+    def refuse(self, **how):
+        if self == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return stat(self, **how)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(AgentError, match="currentimage: Permission denied") as caught:
+        read_host(HostPaths(tmp_path))
+    assert caught.value.failure.code is Code.HOST_UNREADABLE
