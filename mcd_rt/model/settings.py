@@ -101,6 +101,7 @@ class ContentSettings:
     keys: tuple[str, ...] = ("/etc/pki/rpm-gpg",)
     authfile: tuple[str, ...] = (
         "${CREDENTIALS_DIRECTORY}/pull-secret",
+        "${CREDENTIALS_DIRECTORY}/ostree-auth",
         "/run/ostree/auth.json",
         "/var/lib/kubelet/config.json",
     )

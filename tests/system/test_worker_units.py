@@ -17,11 +17,17 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
 KUBELET = "/var/lib/kubelet/config.json"
+OSTREE = "/run/ostree/auth.json"
 
 
 @pytest.mark.parametrize(
     ("lends", "user", "secret", "mode"),
-    [(True, "mcd-rt", KUBELET, "755"), (True, "mcd-rt", KUBELET, "700"), (False, "root", KUBELET, "700")],
+    [
+        (True, "mcd-rt", KUBELET, "755"),
+        (True, "mcd-rt", KUBELET, "700"),
+        (True, "mcd-rt", OSTREE, "755"),
+        (False, "root", KUBELET, "700"),
+    ],
 )
 def test_packages_come_from_a_registry_by_the_units_alone(
     tmp_path, vendor: Vendor, layout: ImageReference, lends, user, secret, mode

@@ -1,10 +1,13 @@
 """The units of the workers are what systemd takes without a word, and allow next to nothing."""
 
+import re
 import subprocess
 from pathlib import Path
 from shutil import which
 
 import pytest
+
+from mcd_rt.model.settings import ContentSettings
 
 UNITS = Path(__file__).parents[2] / "systemd"
 WORKERS = ("fetch", "inspect")
@@ -48,3 +51,13 @@ def test_only_the_worker_that_fetches_has_a_network_and_the_secret():
     fetch, inspect = ((UNITS / f"mcd-rt-{worker}@.service").read_text() for worker in WORKERS)
     assert ("LoadCredential=" in fetch, "LoadCredential=" in inspect) == (True, False)
     assert ("PrivateNetwork=yes" in fetch, "PrivateNetwork=yes" in inspect) == (False, True)
+
+
+@pytest.mark.parametrize("file", ["/var/lib/kubelet/config.json", "/run/ostree/auth.json"])
+def test_what_the_worker_may_not_read_it_is_lent(file):
+    """Each with something empty in its place where there is none, which systemd would not start the unit for."""
+    unit = (UNITS / "mcd-rt-fetch@.service").read_text()
+    (name,) = re.findall(rf"^LoadCredential=(\S+):{re.escape(file)}$", unit, re.MULTILINE)
+    assert f"SetCredential={name}:{{}}\n" in unit
+    places = ContentSettings().authfile
+    assert places.index(f"${{CREDENTIALS_DIRECTORY}}/{name}") < places.index(file)
