@@ -19,7 +19,7 @@ from mcd_rt.model.record import Attempt, Phase, Record
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context, ask_deployments
 from mcd_rt.plan.brake import count_reboot
-from mcd_rt.plan.layering import shape_of
+from mcd_rt.plan.layering import has_shape
 from mcd_rt.plan.outcome import Outcome, Progressed, Settled
 from mcd_rt.plan.situation import Situation
 from mcd_rt.record import save_record
@@ -76,7 +76,7 @@ async def _drop_unplanned(context: Context, situation: Situation, change: Change
     if not deployment_id or change.on_staged:
         return
     found = await ask_deployments(context, situation.host)
-    is_planned = (shape_of(found.merge), found.kernel_arguments) == (change.shape, change.kernel_arguments)
+    is_planned = has_shape(found.merge, change.shape) and found.kernel_arguments == change.kernel_arguments
     if found.merge.id == deployment_id and not is_planned:
         await discard_staged(access_of(context), deployment_id)
 

@@ -80,7 +80,7 @@ def digests_in_use(situation: Situation) -> frozenset[str]:
     """The images whose packages may be needed: what is there, and what is wanted."""
     known = {found.reference: found.digest for found in situation.record.resolved}
     digests = {image.digest or known.get(str(image), "") for image in named_images(situation.desired)}
-    digests |= {deployment.image_digest for deployment in situation.deployments.all}
+    digests |= {digest for deployment in situation.deployments.all for digest in deployment.image_digests}
     attempts = (situation.record.attempt, situation.record.verified)
     digests |= {found.target.image_digest for found in attempts if found is not None}
     return frozenset(filter(None, digests))

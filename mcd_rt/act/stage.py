@@ -16,7 +16,7 @@ from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.deployment import Deployment, Deployments
 from mcd_rt.model.plan import ArgumentsChange, Assembly, Change, Step
 from mcd_rt.model.settings import RpmOstreeSettings
-from mcd_rt.plan.layering import shape_of
+from mcd_rt.plan.layering import has_shape, shape_of
 
 
 class StagedMismatch(AgentError):
@@ -151,7 +151,7 @@ async def _read_back(client: RpmOstree, change: Change, outcome: Outcome) -> Dep
             f"the transaction's end was not heard ({outcome.reason}) and nothing is staged",
             "`journalctl -u rpm-ostreed` has more",
         )
-    ours = merge.staged and merge.id != change.merge_id and (merge.locked or shape_of(merge) == change.shape)
+    ours = merge.staged and merge.id != change.merge_id and (merge.locked or has_shape(merge, change.shape))
     made = merge.id if ours else ""  # unlocked and not as planned: another client staged it since
     raise StagedMismatch(f"rpm-ostree finished, but {difference}", made)
 
@@ -163,12 +163,11 @@ def _difference(deployments: Deployments, change: Change) -> str:
         return "nothing is staged" if not merge.staged else f"{merge.id} is staged as before"
     if merge.locked is not change.steps[0].locked:
         return f"{merge.id} is {'locked' if merge.locked else 'not locked'}"
-    shape, planned = shape_of(merge), change.shape
-    missing = set(planned.local) - set(shape.local)
+    missing = set(change.shape.local) - set(merge.local)
     if missing:
         return f"{merge.id} lacks {', '.join(sorted(map(str, missing)))}"
-    if shape != planned:
-        return f"{merge.id} is not the deployment that was planned: {shape}"
+    if not has_shape(merge, change.shape):
+        return f"{merge.id} is not the deployment that was planned: {shape_of(merge)}"
     if deployments.kernel_arguments != change.kernel_arguments:
         return f"{merge.id} has the kernel arguments {' '.join(deployments.kernel_arguments)}"
     return ""

@@ -57,12 +57,13 @@ def _deployment(entry: dict[str, Value]) -> Deployment:
     checksum = _get(entry, "checksum", "")
     base_checksum = _get(entry, "base-checksum", checksum)
     metadata = entry.get("layered-commit-meta" if base_checksum != checksum else "base-commit-meta", {})
+    digests = _image_digests(entry)
     return Deployment(
         id=_get(entry, "id", ""),
         checksum=checksum,
         base_checksum=base_checksum,
         version=_get(entry, "version", ""),
-        image_digest=_image_digest(entry),
+        image_digest=next(iter(digests), ""),
         booted=_get(entry, "booted", default=False),
         staged=_get(entry, "staged", default=False),
         locked=_get(entry, "finalization-locked", default=False),
@@ -72,18 +73,20 @@ def _deployment(entry: dict[str, Value]) -> Deployment:
         removals=tuple(sorted(_strings(entry, "requested-base-removals"))),
         replacements=tuple(sorted(_strings(entry, "requested-base-local-replacements") + _remote_replacements(entry))),
         kernel_release=_get(_dictionary(metadata), "ostree.linux", ""),
+        other_digests=digests[1:],
     )
 
 
-def _image_digest(entry: dict[str, Value]) -> str:
+def _image_digests(entry: dict[str, Value]) -> tuple[str, ...]:
+    """What was asked for, then what that was: behind the digest of an index, the image of the node's platform."""
     origin = entry.get("custom-origin", [])
     places = (
-        _get(entry, "container-image-reference-digest", ""),
         _get(entry, "container-image-reference", ""),
+        _get(entry, "container-image-reference-digest", ""),
         origin[0] if isinstance(origin, list) and origin and isinstance(origin[0], str) else "",
     )
     found = (_DIGEST.search(place) for place in places)
-    return next((match.group() for match in found if match), "")
+    return tuple(dict.fromkeys(match.group() for match in found if match))
 
 
 def _remote_replacements(entry: dict[str, Value]) -> list[str]:

@@ -10,9 +10,10 @@ class Deployment:
     """One ostree deployment (``reference/rpm-ostree-dbus.md`` 1, "Deployment").
 
     ``base_checksum`` equals ``checksum`` where nothing is layered. ``image_digest`` is the
-    ``sha256:...`` of the image the base came from, in whichever form it is recorded (container
-    reference or ``pivot://`` origin); empty when it is not known. ``kernel_release`` is the
-    ``ostree.linux`` of the commit, empty on versions that do not record it.
+    ``sha256:...`` of the image the base came from, as it was asked for, in whichever form it is recorded
+    (container reference or ``pivot://`` origin); empty when it is not known. ``other_digests`` are what else the
+    same image is known by: asked for by the digest of an index, it has one of its own besides. ``kernel_release``
+    is the ``ostree.linux`` of the commit, empty on versions that do not record it.
     """
 
     id: str
@@ -29,6 +30,16 @@ class Deployment:
     removals: tuple[str, ...]
     replacements: tuple[str, ...]
     kernel_release: str
+    other_digests: tuple[str, ...] = ()
+
+    @property
+    def image_digests(self) -> tuple[str, ...]:
+        """Every digest the image of the base is known by; none where it is not known."""
+        return tuple(filter(None, (self.image_digest, *self.other_digests)))
+
+    def stands_on(self, base: str) -> bool:
+        """Whether that is its base, by any of the names it has."""
+        return base in (self.image_digests or (self.base_checksum,))
 
     @property
     def base(self) -> str:

@@ -48,7 +48,7 @@ def find_ground(situation: Situation) -> Ground | NeedsDigest | NeedsOs | Waitin
     images = find_images(situation)
     if not isinstance(images, Images):
         return images
-    if merge.image_digest == images.os.digest:
+    if images.os.digest in merge.image_digests:
         return stay(situation)
     offer = situation.offer
     if offer is None or offer.image.digest != images.os.digest:

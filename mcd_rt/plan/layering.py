@@ -1,5 +1,7 @@
 """What is layered on a deployment: which of it makes its kernel type, and which is somebody else's."""
 
+from dataclasses import replace
+
 from mcd_rt.model.deployment import Deployment
 from mcd_rt.model.kernel import flavor_owning, is_base_kernel
 from mcd_rt.model.nevra import Nevra
@@ -71,6 +73,11 @@ def shape_of(deployment: Deployment) -> Shape:
         removals=deployment.removals,
         replacements=deployment.replacements,
     )
+
+
+def has_shape(deployment: Deployment, shape: Shape) -> bool:
+    """Whether everything is as planned, the base by any of its names."""
+    return deployment.stands_on(shape.base) and replace(shape_of(deployment), base=shape.base) == shape
 
 
 def _name(text: str) -> str:

@@ -111,7 +111,7 @@ def _has_its_pair(change: Change, deployments: Deployments) -> bool:
     if change.target.kernel_type is not KernelType.DEFAULT:
         return False
     there = (each for each in deployments.all if not each.staged and not is_swapped(each))
-    return any(each.base == change.target.base for each in there)
+    return any(each.stands_on(change.target.base) for each in there)
 
 
 def _assembles(change: Change, deployments: Deployments) -> bool:

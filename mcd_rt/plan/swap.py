@@ -156,11 +156,11 @@ def _obstacle(situation: Situation, ground: Ground, flavor: Flavor, images: Imag
         return Refused(Failure(Code.FIPS_REFUSED, reason, "policy.fips is refuse: ask for the default kernel here"))
     if ground.rebase is not None:
         return None
-    if not merge.image_digest and not situation.settings.os.accept_unknown_base:
+    if not merge.image_digests and not situation.settings.os.accept_unknown_base:
         reason = f"it is not known which image the base {merge.version or merge.base_checksum[:12]} came from"
         return Refused(Failure(Code.BASE_UNKNOWN, reason, "set os.accept_unknown_base if it is osImageURL's"))
-    if merge.image_digest and merge.image_digest != images.os.digest:
-        reason = f"the base came from {merge.image_digest}, osImageURL is {images.os.digest}"
+    if merge.image_digests and images.os.digest not in merge.image_digests:
+        reason = f"the base came from {' or '.join(merge.image_digests)}, osImageURL is {images.os.digest}"
         return Waiting(Failure(Code.WAITING_FOR_BASE, reason, "whoever updates the OS has not done so yet"))
     return None
 
@@ -169,7 +169,7 @@ def _is_known(target: Target, merge: Deployment, image_digest: str, flavor: Flav
     """Whether the merge deployment is the target that was verified, so that the image need not be opened."""
     return (
         (target.kernel_type, target.image_digest) == (flavor.kernel_type, image_digest)
-        and target.base == merge.base
+        and merge.stands_on(target.base)
         and set(target.packages) == set(kernel_packages(merge))
         and not kernel_requests(merge)
     )

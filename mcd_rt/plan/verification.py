@@ -92,7 +92,7 @@ def has_target(deployment: Deployment, target: Target) -> bool:
     """Whether a deployment has the target's base and kernel packages, whatever else is layered on it."""
     wanted = set(target.packages) if target.image_digest else set()
     return (
-        deployment.base == target.base
+        deployment.stands_on(target.base)
         and set(kernel_packages(deployment)) == wanted
         and is_swapped(deployment) == bool(wanted)
     )

@@ -63,11 +63,12 @@ def deployment_properties(deployment: Deployment, osname: str, profile: Profile)
 
 
 def _origin_properties(deployment: Deployment) -> dict[str, Value]:
-    """Where it came from; the digest is that of the image that was pulled, also where a tag was asked for."""
+    """Where it came from; the digest is that of the image that was pulled, also behind a tag or an index."""
     origin = deployment.tree.origin
     found: dict[str, Value] = {}
     if is_container(origin.refspec):
-        digest = image_digest(origin.refspec) or deployment.tree.base.image_digest
+        base = deployment.tree.base
+        digest = base.instance_digest or image_digest(origin.refspec) or base.image_digest
         found["container-image-reference"] = Typed("s", origin.refspec)
         found["container-image-reference-digest"] = Typed("s", digest)
     else:

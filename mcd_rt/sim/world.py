@@ -1,7 +1,7 @@
 """What a simulated node is made of, as values: bases, origins, deployments."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mcd_rt.model.kernel import flavor_owning, is_base_kernel
 from mcd_rt.model.nevra import Nevra
@@ -17,7 +17,8 @@ class Base:
     """One OS: an ostree commit.
 
     ``packages`` are NEVRAs, ``kernel_release`` the directory of its kernel below /usr/lib/modules,
-    ``refspecs`` what resolves to it: a branch (``remote:branch``) or a container reference.
+    ``refspecs`` what resolves to it: a branch (``remote:branch``) or a container reference. ``instance_digest`` is
+    that of the image where the container reference is pinned by the digest of an index; it resolves to it as well.
     """
 
     checksum: str
@@ -25,6 +26,7 @@ class Base:
     packages: tuple[str, ...]
     kernel_release: str
     refspecs: tuple[str, ...] = ()
+    instance_digest: str = field(default="", repr=False)
 
     @property
     def image_digest(self) -> str:
@@ -192,11 +194,11 @@ class System:
 
         A pinned image is the same by any transport and from any mirror: it is its digest.
         """
-        last, digest = refspec.rpartition(":")[2], image_digest(refspec)
+        last, digest = refspec.rpartition(":")[2], image_digest(refspec) or None
         fitting = (
             base
             for base in self.bases
-            if refspec in base.refspecs or base.checksum == last or (digest and digest == base.image_digest)
+            if refspec in base.refspecs or base.checksum == last or digest in (base.image_digest, base.instance_digest)
         )
         return next(fitting, None)
 

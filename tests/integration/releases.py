@@ -124,10 +124,18 @@ def kernel_64k(version: str, release: str) -> KernelRpms:
 
 
 @functools.cache
-def os_of(release: Release, form: OsForm = REPOSITORY, kernel: KernelRpms | str = "its own") -> Os:
-    """A release; ``kernel`` are RPMs in an image of their own, ``"its own"`` in that of the OS, or ``"none"``."""
-    image = reference("rhel-coreos" if form is CONTAINER else "machine-os-content", release, form, kernel)
+def os_of(
+    release: Release, form: OsForm = REPOSITORY, kernel: KernelRpms | str = "its own", *, index: bool = False
+) -> Os:
+    """A release; ``kernel`` are RPMs in an image of their own, ``"its own"`` in that of the OS, or ``"none"``.
+
+    ``index``: its digest is that of an index, behind which the image has another one.
+    """
+    facts = (release, form, kernel, *(["index"] if index else []))
+    image = reference("rhel-coreos" if form is CONTAINER else "machine-os-content", *facts)
     known = base_of(release, str(image))
+    if index:
+        known = replace(known, instance_digest=reference("instance", *facts).digest)
     content = build_os(known.version, known.packages, known.kernel_release)
     if kernel == "its own":
         kernel = kernel_rpms(*KERNEL_RT[release], image=image)

@@ -16,10 +16,30 @@ EL9, NEXT = os_of(Release.EL9), os_of(Release.EL9_NEXT)
 BROUGHT = os_of(Release.EL9_REALTIME, REPOSITORY, "none")
 OLDER, NEWER = kernel_rpms("5.14.0", "284.rt14.284.el9"), kernel_rpms("5.14.0", "284.30.1.rt14.315.el9_2")
 E_EL9 = os_of(Release.EL9, CONTAINER, OLDER)
+INDEX = os_of(Release.EL9, CONTAINER, index=True)
+E_INDEX = os_of(Release.EL9, CONTAINER, OLDER, index=True)
 LAYERED = tuple(f"kernel-rt-{part}-5.14.0-284.rt14.284.el9.x86_64" for part in ("core", "kvm", "modules"))
 """What the machine-config-daemon installs from a repository."""
 
 ROWS = (
+    Row(
+        "osImageURL names an index, of which the node has its platform's image",
+        INDEX.plain(),
+        INDEX,
+        INDEX,
+        REALTIME,
+        (update(install=5, remove=INDEX.kernels), finalize(INDEX)),
+        INDEX.with_realtime(),
+    ),
+    Row(
+        "the node was brought to an index, and osImageURL names its platform's image",
+        E_INDEX.plain(),
+        E_INDEX,
+        replace(E_INDEX, image=replace(E_INDEX.image, digest=E_INDEX.base.instance_digest)),
+        REALTIME,
+        (update(install=5, remove=E_INDEX.kernels), finalize(E_INDEX)),
+        E_INDEX.with_realtime(),
+    ),
     Row(
         "the extensions image moved: a newer kernel-rt for the same OS",
         E_EL9.with_realtime(),

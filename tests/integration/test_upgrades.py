@@ -21,6 +21,7 @@ pytestmark = pytest.mark.story
 DEFAULT, REALTIME = KernelType.DEFAULT, KernelType.REALTIME
 EL8, EL9, NEXT, FEWER = map(os_of, (Release.EL8, Release.EL9, Release.EL9_NEXT, Release.EL9_WITHOUT_EXTRA))
 C_EL9, C_NEXT = os_of(Release.EL9, CONTAINER), os_of(Release.EL9_NEXT, CONTAINER)
+I_EL9, I_NEXT = (os_of(release, CONTAINER, index=True) for release in (Release.EL9, Release.EL9_NEXT))
 FEW_RPMS = os_of(
     Release.EL9, REPOSITORY, kernel_rpms("5.14.0", "284.rt14.284.el9", ("core", "modules", "modules-core"))
 )
@@ -79,6 +80,24 @@ ROWS = (
         REALTIME,
         (update(install=5, uninstall=OLDER.nevras, to=E_NEXT), finalize(E_NEXT)),
         E_NEXT.with_realtime(),
+    ),
+    Row(
+        "an upgrade keeps realtime, container behind an index",
+        I_EL9.with_realtime(),
+        I_EL9,
+        I_NEXT,
+        REALTIME,
+        (update(install=5, uninstall=I_EL9.kernel.nevras, to=I_NEXT), finalize(I_NEXT)),
+        I_NEXT.with_realtime(),
+    ),
+    Row(
+        "the index that is booted already: nothing",
+        I_EL9.with_realtime(),
+        I_EL9,
+        I_EL9,
+        REALTIME,
+        (),
+        I_EL9.with_realtime(),
     ),
     Row(
         "an upgrade and the switch to realtime",

@@ -284,4 +284,5 @@ def _observed(node: Node, one: Placed) -> Deployment:
         removals=tuple(sorted(tree.removals)),
         replacements=tuple(sorted(tree.replacements)),
         kernel_release=kernels_of(node, tree)[0].uname if node.tells_release else "",
+        other_digests=("sha256:" + checksum_of(tree.os.image_digest),) if tree.os.image_digest else (),
     )

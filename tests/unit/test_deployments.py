@@ -123,6 +123,23 @@ def test_the_digest_of_the_image_comes_from_whichever_origin_has_one(origin, dig
     assert read(**origin).image_digest == digest
 
 
+def test_an_image_behind_an_index_is_known_by_either_digest():
+    """The reference has what was asked for, the other key what that was on this platform."""
+    index = "sha256:" + "9" * 64
+    found = read(
+        container_image_reference=f"ostree-unverified-registry:registry.example/x@{index}",
+        container_image_reference_digest=DIGEST,
+    )
+    assert (found.base, found.image_digests) == (index, (index, DIGEST))
+    assert [found.stands_on(base) for base in (index, DIGEST, BASE, "")] == [True, True, False, False]
+
+
+def test_a_base_of_no_image_is_known_by_its_commit():
+    found = read()
+    assert (found.base, found.image_digests) == (BASE, ())
+    assert [found.stands_on(base) for base in (BASE, DIGEST, "")] == [True, False, False]
+
+
 def test_replacements_of_either_origin_are_replacements():
     found = read(
         requested_base_local_replacements=["z-1-1.x86_64"],
