@@ -15,7 +15,8 @@ from mcd_rt.plan.situation import Neighbour
 def wanted_arguments(desired: Desired, settings: Settings, neighbour: Neighbour | None) -> tuple[str, ...]:
     """The arguments of the config, and those of the tuning while the real-time kernel is wanted.
 
-    A machine-config-daemon brings those of its rendered config itself.
+    A machine-config-daemon brings those of its rendered config itself. None where they are left to others: that says
+    nothing of what is there.
     """
     if not settings.kernel_arguments.manage:
         return ()

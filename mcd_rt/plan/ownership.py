@@ -86,6 +86,11 @@ def own_arguments(situation: Situation) -> OwnArguments:
     return OwnArguments(ours, attempt.arguments.gone)
 
 
+def changes_own_arguments(situation: Situation) -> bool:
+    """Whether other kernel arguments would be ours with the merge deployment than are now."""
+    return own_arguments(situation).ours != situation.record.kernel_arguments
+
+
 def changes_base(situation: Situation, staged: Deployment) -> bool:
     """Whether another client's staged deployment has another base than the booted one."""
     booted = situation.deployments.booted

@@ -34,6 +34,7 @@ from mcd_rt.plan.layering import (
 )
 from mcd_rt.plan.management import leave_to
 from mcd_rt.plan.ownership import (
+    changes_own_arguments,
     is_left_to_others,
     is_on_staged,
     is_on_the_way,
@@ -60,6 +61,8 @@ def make_plan(situation: Situation) -> Plan:
         return plan
     if is_unplanned(situation, staged):
         return Discard(staged.id, "what was staged is not what was planned")
+    if not situation.settings.kernel_arguments.manage and changes_own_arguments(situation):
+        return Discard(staged.id, "it changes kernel arguments, which are left to others now")
     match plan:
         case Change() | Waiting() | Ignored() | Refused():
             return Discard(staged.id, "what was staged is not what is wanted now")
@@ -88,7 +91,9 @@ def _aim(situation: Situation) -> Plan:
         return goal
     wanted = wanted_arguments(situation.desired, situation.settings, situation.neighbour)
     current = situation.deployments.kernel_arguments
-    arguments, own = change_arguments(current, own_arguments(situation), wanted)
+    own, arguments = own_arguments(situation), None
+    if situation.settings.kernel_arguments.manage:  # else those of ours stay as well, and stay known as ours
+        arguments, own = change_arguments(current, own, wanted)
     target = replace(goal.target, kernel_arguments=wanted)
     steps = _ordered(goal, arguments)
     return _change(situation, target, steps, own) if steps else _arrived(situation, target)

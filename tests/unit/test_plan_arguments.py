@@ -251,6 +251,41 @@ def test_arguments_that_are_not_ours_to_manage_are_left_alone():
     assert isinstance(make_plan(node(DEFAULT, on_default(), config=("nosmt",), settings=unmanaged)), Steady)
 
 
+UNMANAGED = replace(TUNED, kernel_arguments=KernelArgumentsSettings(manage=False))
+OURS = ("nosmt", "tsc=nowatchdog")
+
+
+def test_what_we_put_there_stays_once_arguments_are_left_to_others():
+    """Taking them out would be a change, and a reboot, by a setting that says to leave them alone."""
+    record = Record(kernel_arguments=OURS)
+    there = {"current": (*HOSTS, *OURS), "config": ("threadirqs",), "record": record}
+    plan = make_plan(node(REALTIME, on_flavor(EL9, EL9_RT), settings=UNMANAGED, **there))
+    assert isinstance(plan, Steady)
+    back = changed(node(DEFAULT, on_flavor(EL9, EL9_RT), settings=UNMANAGED, **there))
+    assert back.steps == (Assembly(uninstall=tuple(map(str, EL9_RT.nevras)), reset=EL9.names),)
+    assert (back.kernel_arguments, back.arguments) == ((*HOSTS, *OURS), OwnArguments(OURS)), "ours, for later"
+    again = changed(node(REALTIME, on_flavor(EL9, EL9_RT), settings=Settings(), **there))
+    assert again.steps == (ArgumentsChange((*HOSTS, *OURS), add=("threadirqs",), remove=OURS),)
+
+
+def test_a_staged_change_of_arguments_is_dropped_once_they_are_left_to_others():
+    target = replace(target_of(EL9), kernel_arguments=("nosmt",))
+    ours = staged(on_default())
+    attempt = attempt_of(target, arguments=OwnArguments(("nosmt",)))
+    there = {"current": (*HOSTS, "nosmt"), "running": HOSTS, "config": ("nosmt",)}
+    asked = node(DEFAULT, ours, on_default(), record=Record(attempt=attempt), settings=UNMANAGED, **there)
+    plan = make_plan(asked)
+    assert plan == Discard(ours.id, "it changes kernel arguments, which are left to others now")
+    assert isinstance(make_plan(replace(asked, settings=Settings())), Reboot)
+
+
+def test_a_staged_kernel_stays_where_arguments_are_left_to_others():
+    ours, record = staged(on_flavor(EL9, EL9_RT)), Record(kernel_arguments=OURS)
+    attempt = attempt_of(target_of(EL9, EL9_RT), ours.id, arguments=OwnArguments(OURS))
+    there = {"current": (*HOSTS, *OURS), "record": replace(record, attempt=attempt)}
+    assert isinstance(make_plan(node(REALTIME, ours, on_default(), settings=UNMANAGED, **there)), Reboot)
+
+
 def test_a_machine_config_daemon_brings_those_of_its_config_itself():
     asked = node(DEFAULT, on_default(), config=("nosmt",), neighbour=Neighbour(relieved=False))
     assert isinstance(make_plan(asked), Steady)
