@@ -22,6 +22,7 @@ from mcd_rt.memory import memory_returner
 from mcd_rt.model.settings import Settings
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context
+from mcd_rt.observed.host import LAYERING_LOCKS
 from mcd_rt.plan.outcome import GoingDown, Outcome, Progressed, Retry, Settled, retry_delay, state_of
 from mcd_rt.report.exposition import Exposition, open_exposition
 from mcd_rt.report.notify import notify
@@ -242,7 +243,14 @@ def _watched_files(context: Context) -> list[Path]:
     reboot = context.settings.reboot
     permission = [paths.below(reboot.permission_file.path)] if reboot.strategy == "permission-file" else []
     own = [paths.below("/run/ostree/staged-deployment"), paths.below("/ostree/deploy")]
-    return [*sources, *added, *permission, *own]
+    locks = [paths.below(file) for file in LAYERING_LOCKS]
+    return [*sources, *added, *permission, *own, *locks, *_keys(context)]
+
+
+def _keys(context: Context) -> list[Path]:
+    """Where keys come that packages are blocked without; of a place that is a file the same watch tells."""
+    content = context.settings.content
+    return [context.paths.below(place) / ANY for place in content.keys] if content.trust == "require" else []
 
 
 def _share_control(context: Context, owner: int | None) -> None:

@@ -13,6 +13,9 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.host import Host
 from mcd_rt.model.kernelargs import split_arguments
 
+LAYERING_LOCKS = ("/etc/rpm-ostreed.conf", "/etc/machine-config-daemon/currentimage")
+"""What may say that the packages of the host stay as they are: rpm-ostree's own settings, the MCO's image of a pool."""
+
 _LOCKED = re.compile(r"^\s*LockLayering\s*=\s*(true|yes|1|on)\s*$", re.MULTILINE | re.IGNORECASE)
 
 
@@ -61,10 +64,9 @@ def read_running_arguments(paths: HostPaths) -> tuple[str, ...]:
 
 def _layering_locked(paths: HostPaths) -> str:
     """Who said that the packages of this host stay as they are (rpm-ostreed.conf(5); the MCO's on-cluster builds)."""
-    conf = paths.below("/etc/rpm-ostreed.conf")
+    conf, built = map(paths.below, LAYERING_LOCKS)
     if _is_there(conf) and _LOCKED.search(_read(conf)):
         return f"LockLayering is set in {conf}"
-    built = paths.below("/etc/machine-config-daemon/currentimage")
     if _is_there(built) and _read(built):
         return f"its OS image is built for its pool ({built})"
     return ""
