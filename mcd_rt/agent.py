@@ -41,7 +41,7 @@ from mcd_rt.plan.plan import make_plan
 from mcd_rt.plan.situation import Situation
 from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, arguments_of_boot, judge_boot
 from mcd_rt.record import drop_unfinished, load_record, set_record_aside
-from mcd_rt.steps import discard, is_rebooting, remember, stage
+from mcd_rt.steps import discard, is_counted, remember, stage
 from mcd_rt.supply import digests_in_use, provide
 
 SWITCHES_KEPT = 5
@@ -141,7 +141,7 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
     match plan:
         case Change() | Reboot():
             held = judge_brake(situation.record, plan.target, context.settings.reboot, context.effects.now())
-            if held is not None and not is_rebooting(situation.record, plan):
+            if held is not None and not is_counted(situation.record, plan):
                 return outcome_of_plan(held)
             if isinstance(plan, Change):
                 return await stage(context, situation, plan)
@@ -166,11 +166,12 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
 
 def _call_nobody(context: Context, situation: Situation) -> Situation:
     """Whoever was asked to reboot the node need not, where no reboot is planned any more."""
-    if not situation.record.sentinel:
+    record = situation.record
+    if not record.sentinel and (record.attempt is None or not record.attempt.is_counted):
         return situation
     from mcd_rt.sentinel import withdraw_sentinel  # noqa: PLC0415 - an idle agent has asked nobody
 
-    return replace(situation, record=withdraw_sentinel(context, situation))
+    return replace(situation, record=withdraw_sentinel(context, record, situation.host.boot_id))
 
 
 async def _finish_reboot(context: Context, situation: Situation, plan: Plan) -> None:

@@ -13,7 +13,7 @@ from mcd_rt.fleet import give_back
 from mcd_rt.hooks.find import has_hooks
 from mcd_rt.hooks.protocol import Occasion
 from mcd_rt.model.plan import Discard, Reboot
-from mcd_rt.model.record import Record
+from mcd_rt.model.record import Phase, Record
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context
 from mcd_rt.occasions import facts_of, run_occasion
@@ -23,7 +23,16 @@ from mcd_rt.plan.situation import Situation
 from mcd_rt.reboot.verdict import Go, LeaveToOthers, TakeLock, Wait
 from mcd_rt.room import judge_room_to_boot
 from mcd_rt.sentinel import ask_others, withdraw_sentinel
-from mcd_rt.steps import access_of, count_attempt, discard, is_rebooting, remember, show_blocked, wait_for_shutdown
+from mcd_rt.steps import (
+    access_of,
+    count_attempt,
+    discard,
+    is_counted,
+    is_rebooting,
+    remember,
+    show_blocked,
+    wait_for_shutdown,
+)
 
 _REFUSALS = frozenset({Code.REBOOT_REFUSED, Code.FINALIZE_FAILED, Code.TRANSACTION_FOREIGN, Code.RPM_OSTREE_DENIED})
 """What says for certain that no reboot comes of having asked for one."""
@@ -32,7 +41,7 @@ _REFUSALS = frozenset({Code.REBOOT_REFUSED, Code.FINALIZE_FAILED, Code.TRANSACTI
 async def reboot(context: Context, config: NodeConfig, situation: Situation, plan: Reboot) -> Outcome:
     """Ask the strategy, and do as it says."""
     into = f"{plan.target.kernel_type} is staged ({plan.deployment_id})"
-    if not is_rebooting(situation.record, plan):
+    if not is_counted(situation.record, plan):
         into += await _room_to_boot(context, situation, plan)
     locked = "locked until a reboot of ours" if plan.locked else "not locked: any reboot applies it"
     if not context.may_reboot:
@@ -40,7 +49,7 @@ async def reboot(context: Context, config: NodeConfig, situation: Situation, pla
     verdict, record = await judge_reboot(context, situation.record, plan)
     situation = replace(situation, record=record)
     if not isinstance(verdict, LeaveToOthers):
-        situation = replace(situation, record=withdraw_sentinel(context, situation))
+        situation = replace(situation, record=withdraw_sentinel(context, record, situation.host.boot_id))
     match verdict:
         case Go():
             return await _go(context, config, situation, plan)
@@ -74,7 +83,7 @@ async def _go(context: Context, config: NodeConfig, situation: Situation, plan: 
         await _calm_users(context)
         return Progressed()  # it changed while we waited: look again first
     if not begun:
-        remember(context, count_attempt(context, situation, plan))
+        remember(context, count_attempt(context, situation, plan, Phase.REBOOTING))
     context.reporter.enter(State.REBOOTING, into)
     try:
         await reboot_into(access_of(context), plan)

@@ -7,7 +7,7 @@ to see, and nothing is done until ``retry`` sets it aside, because the brake's m
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TypeVar
 
 from mcd_rt.effects import Effects, unfinished, write_durably
@@ -142,10 +142,13 @@ def _target_document(target: Target) -> dict[str, object]:
 def _record(document: Json) -> Record:
     if _get(document, "version", 0) != VERSION:
         raise ValueError(f"its version is {document['version']}")
+    attempt = _optional(document, "attempt", _attempt)
+    if attempt is not None and attempt.phase is Phase.REBOOTING and _get(document, "sentinel", ""):
+        attempt = replace(attempt, phase=Phase.ASKED)  # as an earlier agent wrote it
     tries = _get(document, "tries", dict[str, object]())
     resolved = _get(document, "resolved", dict[str, object]())
     return Record(
-        attempt=_optional(document, "attempt", _attempt),
+        attempt=attempt,
         tries=tuple(Tries(target, _get(tries, target, 0)) for target in tries),
         reboots=tuple(_number(value) for value in _get(document, "reboots", list[object]())),
         verified=_optional(document, "verified", _verified),

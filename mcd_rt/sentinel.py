@@ -1,6 +1,7 @@
 """The file that asks others to drain the node and reboot it: written, and taken back."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from mcd_rt.effects import write_durably
 from mcd_rt.errors import AgentError, Code
@@ -9,7 +10,7 @@ from mcd_rt.model.record import Phase, Record
 from mcd_rt.observation import Context
 from mcd_rt.plan.brake import uncount_reboot
 from mcd_rt.plan.situation import Situation
-from mcd_rt.steps import count_attempt, is_rebooting, remember
+from mcd_rt.steps import count_attempt, is_counted, remember
 
 _HINT = "reboot.sentinel.path must be a place that the service may write to (docs/reboots.md#sentinel)"
 _TEXT = b"mcd-rt has staged another kernel\n"
@@ -21,15 +22,16 @@ def ask_others(context: Context, situation: Situation, plan: Reboot, sentinel: s
     One that somebody else wrote is as good, and is not ours to take back. Raises ``AgentError``: ``sentinel-failed``,
     ``write-failed``.
     """
+    if situation.record.sentinel not in ("", sentinel):  # the settings name another place now
+        withdrawn = withdraw_sentinel(context, situation.record, situation.host.boot_id)
+        situation = replace(situation, record=withdrawn)
     before, path = situation.record, context.paths.below(sentinel)
-    try:
-        is_there = path.exists()
-    except OSError as error:
-        raise AgentError(Code.SENTINEL_FAILED, f"cannot look at {path}: {error.strerror}", _HINT) from error
-    if is_there and is_rebooting(before, plan):
-        return
-    counted = before if is_rebooting(before, plan) else count_attempt(context, situation, plan)
-    remember(context, replace(counted, sentinel="" if is_there else sentinel))
+    is_there = _is_there(path)
+    asked = _asked(context, situation, plan)
+    if not is_there:
+        asked = replace(asked, sentinel=sentinel)
+    if asked != before:
+        remember(context, asked)
     if is_there:
         return
     try:
@@ -39,22 +41,45 @@ def ask_others(context: Context, situation: Situation, plan: Reboot, sentinel: s
         raise AgentError(Code.SENTINEL_FAILED, error.failure.message, _HINT) from error
 
 
-def withdraw_sentinel(context: Context, situation: Situation) -> Record:
-    """Take the file back, if it is ours, and the count with it; the record as it is then.
+def withdraw_sentinel(context: Context, record: Record, boot_id: str) -> Record:
+    """Ask nobody any more: the file goes, if it is ours, and the count; the record as it is then.
 
-    Raises ``AgentError``: ``sentinel-failed``, ``write-failed``.
+    What was asked for in another boot than ``boot_id`` is still to be judged, and stays counted. Raises ``AgentError``:
+    ``sentinel-failed``, ``write-failed``.
     """
-    record, attempt = situation.record, situation.record.attempt
-    if not record.sentinel:
+    attempt = record.attempt
+    asking = attempt if attempt is not None and (attempt.phase, attempt.boot_id) == (Phase.ASKED, boot_id) else None
+    if not record.sentinel and asking is None:
         return record
-    path = context.paths.below(record.sentinel)
+    if record.sentinel:
+        _remove(context, context.paths.below(record.sentinel))
+    if asking is not None:
+        record = replace(uncount_reboot(record, asking.target), attempt=replace(asking, phase=Phase.STAGED))
+    record = replace(record, sentinel="")
+    remember(context, record)
+    return record
+
+
+def _asked(context: Context, situation: Situation, plan: Reboot) -> Record:
+    """The record of a node whose reboot is left to others; one that was counted as ours is not counted again."""
+    record = situation.record
+    if is_counted(record, plan) and record.attempt is not None:
+        return replace(record, attempt=replace(record.attempt, phase=Phase.ASKED))
+    return count_attempt(context, situation, plan, Phase.ASKED)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise AgentError(Code.SENTINEL_FAILED, f"cannot look at {path}: {error.strerror}", _HINT) from error
+    return True
+
+
+def _remove(context: Context, path: Path) -> None:
     try:
         context.effects.remove(path)
     except OSError as error:
         raise AgentError(Code.SENTINEL_FAILED, f"cannot remove {path}: {error.strerror}", _HINT) from error
-    is_asked = attempt is not None and (attempt.phase, attempt.boot_id) == (Phase.REBOOTING, situation.host.boot_id)
-    if attempt is not None and is_asked:
-        record = replace(uncount_reboot(record, attempt.target), attempt=replace(attempt, phase=Phase.STAGED))
-    record = replace(record, sentinel="")
-    remember(context, record)
-    return record

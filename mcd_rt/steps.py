@@ -90,22 +90,28 @@ async def discard(context: Context, situation: Situation, plan: Discard) -> Outc
     return Progressed()
 
 
-def is_rebooting(record: Record, plan: Change | Reboot) -> bool:
-    """Whether this very reboot was counted already, by a try in this boot that did not get through."""
+def is_counted(record: Record, plan: Change | Reboot) -> bool:
+    """Whether this very reboot was counted already: others were asked for it, or ours did not get through."""
     attempt = record.attempt
     return (
         isinstance(plan, Reboot)
         and attempt is not None
-        and (attempt.phase, attempt.deployment_id) == (Phase.REBOOTING, plan.deployment_id)
+        and attempt.is_counted
+        and attempt.deployment_id == plan.deployment_id
     )
 
 
-def count_attempt(context: Context, situation: Situation, plan: Reboot) -> Record:
+def is_rebooting(record: Record, plan: Reboot) -> bool:
+    """Whether this very reboot was begun by this node itself, by a try in this boot that did not get through."""
+    return is_counted(record, plan) and record.attempt is not None and record.attempt.phase is Phase.REBOOTING
+
+
+def count_attempt(context: Context, situation: Situation, plan: Reboot, phase: Phase) -> Record:
     """The record with one more reboot into what is staged, to be written before it is asked for."""
     begun, now = situation.record.attempt, context.effects.now()
     attempt = Attempt(
         plan.target,
-        Phase.REBOOTING,
+        phase,
         situation.host.boot_id,
         begun.started if begun is not None else now,
         plan.deployment_id,

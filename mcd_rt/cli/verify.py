@@ -12,7 +12,7 @@ from mcd_rt.errors import Failure
 from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
 from mcd_rt.model.plan import Target
-from mcd_rt.model.record import Phase, Record
+from mcd_rt.model.record import Record
 from mcd_rt.observed.booted import booted_deployment
 from mcd_rt.observed.host import read_host
 from mcd_rt.plan.verification import judge_running
@@ -103,6 +103,6 @@ def _judge_boot(host: Host, record: Record, booted: str) -> Judgement:
 def _boot_target(host: Host, record: Record) -> Target | None:
     """The switch this boot was to complete: the one thing a health check right after it must look at."""
     attempt = record.attempt
-    if attempt is None or attempt.phase is not Phase.REBOOTING or attempt.boot_id == host.boot_id:
+    if attempt is None or not attempt.is_counted or attempt.boot_id == host.boot_id:
         return None
     return attempt.target

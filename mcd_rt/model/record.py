@@ -10,10 +10,11 @@ from mcd_rt.model.plan import OwnArguments, Target
 
 @unique
 class Phase(StrEnum):
-    """How far an attempt came; written before the step it names."""
+    """How far an attempt came; written before the step it names. ``ASKED``: others were asked to reboot the node."""
 
     STAGING = "staging"
     STAGED = "staged"
+    ASKED = "asked"
     REBOOTING = "rebooting"
 
 
@@ -34,6 +35,11 @@ class Attempt:
     arguments: OwnArguments = field(default_factory=OwnArguments)
     staged_at: float = 0.0
     luck: float = 0.0
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether a reboot into it was counted: the node's own, or one that others were asked for."""
+        return self.phase in (Phase.ASKED, Phase.REBOOTING)
 
 
 @dataclass(frozen=True, slots=True)

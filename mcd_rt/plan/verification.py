@@ -8,7 +8,7 @@ from mcd_rt.model.evidence import Evidence
 from mcd_rt.model.host import Host
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import Target
-from mcd_rt.model.record import Attempt, Phase, Record
+from mcd_rt.model.record import Attempt, Record
 from mcd_rt.plan.evidence import NOTHING, explain_other_boot
 from mcd_rt.plan.kernelargs import missing_arguments, ours_among
 from mcd_rt.plan.layering import is_swapped, kernel_packages
@@ -44,7 +44,7 @@ def judge_boot(attempt: Attempt, deployments: Deployments, host: Host, evidence:
     if booted is not None and _has_come_up(booted, attempt, host):
         failure = judge_running(attempt.target, host)
         return CameUp(attempt.target) if failure is None else DidNotComeUp(failure)
-    if attempt.phase is not Phase.REBOOTING:
+    if not attempt.is_counted:
         return Overtaken()
     return DidNotComeUp(explain_other_boot(attempt, deployments, evidence))
 

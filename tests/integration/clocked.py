@@ -55,6 +55,20 @@ class Stage:
     def record(self) -> Record:
         return load_record(self.node.paths)
 
+    @property
+    def ran(self) -> list[str]:
+        """The occasions of the hooks that have run, in their order."""
+        trace = self.node.paths.below("/var/trace")
+        return trace.read_text().split() if trace.exists() else []
+
+    def hook(self, occasion: str, script: str = "") -> None:
+        """An administrator's program."""
+        place = self.node.paths.below(f"/etc/mcd-rt/{occasion}.d/50-story")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        trace = self.node.paths.below("/var/trace")
+        place.write_text(f"#!/bin/sh\necho {occasion} >> {trace}\n{script}\n")
+        place.chmod(0o755)
+
     def configure(self, text: str) -> None:
         """Other settings, and what a reload makes of them."""
         configure(self.node, text)

@@ -286,7 +286,7 @@ def test_the_sentinel_asks_others_and_any_reboot_applies_it(play, monkeypatch):
             assert sentinel.exists()
             assert not stage.node.rpm_ostree.system.staged.locked
             assert stage.record.sentinel == "/run/mcd-rt/reboot-required"
-            assert stage.record.attempt.phase is Phase.REBOOTING
+            assert stage.record.attempt.phase is Phase.ASKED
             waits(await stage.rest(), "asks others to drain")
             assert len(stage.record.reboots) == 1
             await stage.node.reboot()
