@@ -11,6 +11,7 @@ from mcd_rt.model.record import Phase
 from mcd_rt.model.state import State
 from mcd_rt.plan.outcome import GoingDown, Retry
 from mcd_rt.record import save_record
+from mcd_rt.report.families import ATTEMPT_PHASE, STAGED_AT
 from tests.integration.clocked import staged
 from tests.integration.test_strategies_on_node import SENTINEL, arrives, waits
 
@@ -56,6 +57,21 @@ def test_a_hold_takes_back_what_was_asked_by_somebody_elses_file(play, monkeypat
             waits(await stage.rest(), "held by `mcd-rt hold`")
             assert (stage.record.attempt.phase, stage.record.reboots) == (Phase.STAGED, ())
             assert sentinel.read_text() == "another package"
+
+    play(story())
+
+
+def test_the_numbers_say_who_is_waited_for(play, monkeypatch):
+    async def story():
+        async with staged(monkeypatch, SENTINEL) as stage:
+            await stage.rest()
+            metrics = stage.context.reporter.metrics
+            assert [one for one, value in metrics.numbers(ATTEMPT_PHASE).items() if value] == [(Phase.ASKED,)]
+            metrics.refresh()
+            assert metrics.numbers(STAGED_AT)[()] > 0
+            set_hold(stage.context, None)
+            await stage.rest()
+            assert [one for one, value in metrics.numbers(ATTEMPT_PHASE).items() if value] == [(Phase.STAGED,)]
 
     play(story())
 

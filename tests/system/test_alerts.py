@@ -198,6 +198,17 @@ SCENES = (
     ),
     Scene(
         "McdRtRebootPendingTooLong",
+        "others were asked, and nobody comes",
+        (
+            series("mcd_rt_staged_timestamp_seconds", f"60x{DAY + 60}"),
+            series("mcd_rt_attempt_phase", f"0x{DAY + 60}", phase="staged"),
+            series("mcd_rt_attempt_phase", f"1x{DAY + 60}", phase="asked"),
+            series("mcd_rt_next_attempt_timestamp_seconds", f"0x{DAY + 60}"),
+        ),
+        {DAY: QUIET, DAY + 30: fires("1d 0h 29m 0s")},
+    ),
+    Scene(
+        "McdRtRebootPendingTooLong",
         "a window is to come",
         (
             series("mcd_rt_staged_timestamp_seconds", f"60x{DAY + 60}"),
