@@ -29,7 +29,7 @@ from mcd_rt.model.plan import (
     Target,
     Waiting,
 )
-from mcd_rt.model.record import Attempt, Record, Switch, Verified
+from mcd_rt.model.record import Attempt, Phase, Record, Switch, Verified
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context, Observation, ask_deployments, observe
 from mcd_rt.observed.host import read_host
@@ -41,7 +41,7 @@ from mcd_rt.plan.plan import make_plan
 from mcd_rt.plan.situation import Situation
 from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, arguments_of_boot, judge_boot
 from mcd_rt.record import drop_unfinished, load_record, set_record_aside
-from mcd_rt.steps import discard, is_counted, remember, stage
+from mcd_rt.steps import discard, has_hooks_after, is_counted, remember, stage
 from mcd_rt.supply import digests_in_use, provide
 
 SWITCHES_KEPT = 5
@@ -61,12 +61,13 @@ async def run_pass(context: Context) -> Outcome:
                 host = read_host(context.paths)
                 _forget_earlier_boot(context, host)
                 await _tune(context, host)
-            return observed
+            return await _stand_back(context, observed)
         if observed.record.attempt is not None and observed.record.attempt.boot_id != observed.host.boot_id:
             return await verify_boot(context, observed, observed.record.attempt)
         return await _take_step(context, observed)
     except AgentError as error:
-        return outcome_of_failure(error.failure)
+        outcome = outcome_of_failure(error.failure)
+    return await _stand_back(context, outcome)
 
 
 async def verify_boot(context: Context, observed: Observation, attempt: Attempt) -> Outcome:
@@ -83,8 +84,9 @@ async def verify_boot(context: Context, observed: Observation, attempt: Attempt)
         case CameUp(target):
             tries = tuple(tries for tries in settled.tries if tries.target != target.identity)
             verified = Verified(target, attempt.started, context.effects.now())
-            switches = _with_switch(context, observed, attempt, None)
-            remember(context, replace(settled, tries=tries, verified=verified, failure=None, switches=switches))
+            settled = replace(settled, switches=_with_switch(context, observed, attempt, None))
+            due = settled.hooks_due or (attempt.phase is Phase.ASKED and has_hooks_after(context))
+            remember(context, replace(settled, tries=tries, verified=verified, failure=None, hooks_due=due))
             return Progressed()
         case DidNotComeUp(reason):
             given_up = attempt.target.identity if is_fallback(reason) else ""
@@ -142,7 +144,7 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
         case Change() | Reboot():
             held = judge_brake(situation.record, plan.target, context.settings.reboot, context.effects.now())
             if held is not None and not is_counted(situation.record, plan):
-                return outcome_of_plan(held)
+                return await _stand_back(context, outcome_of_plan(held))
             if isinstance(plan, Change):
                 return await stage(context, situation, plan)
             from mcd_rt.rebooting import reboot  # noqa: PLC0415 - an idle agent never needs what reboots
@@ -153,32 +155,49 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
         case Steady(running=running):
             situation = replace(situation, record=_tidy(context, situation, running))
             await _tune(context, situation.host)
-            await _finish_reboot(context, situation, plan)
-            return outcome_of_plan(plan)
+            return await _finish_reboot(context, situation.record, outcome_of_plan(plan))
         case Waiting() | Ignored() | Refused() | Held():
-            await _finish_reboot(context, situation, plan)
-            return outcome_of_plan(plan)
+            return await _stand_back(context, outcome_of_plan(plan))
         case NeedsBase() | NeedsContent() | NeedsDigest() | NeedsOs():
-            return _wait_for_turn(context, plan)
+            return await _stand_back(context, _wait_for_turn(context, plan))
         case _:
             assert_never(plan)
 
 
 def _call_nobody(context: Context, situation: Situation) -> Situation:
     """Whoever was asked to reboot the node need not, where no reboot is planned any more."""
-    record = situation.record
-    if not record.sentinel and (record.attempt is None or not record.attempt.is_counted):
+    if not situation.record.has_dues:
         return situation
     from mcd_rt.sentinel import withdraw_sentinel  # noqa: PLC0415 - an idle agent has asked nobody
 
-    return replace(situation, record=withdraw_sentinel(context, record, situation.host.boot_id))
+    return replace(situation, record=withdraw_sentinel(context, situation.record, situation.host.boot_id))
 
 
-async def _finish_reboot(context: Context, situation: Situation, plan: Plan) -> None:
-    if situation.record.hooks_due or situation.record.lock is not None:
-        from mcd_rt.aftermath import finish_reboot  # noqa: PLC0415 - an idle agent never needs what reboots
+async def _finish_reboot(context: Context, record: Record, outcome: Settled) -> Outcome:
+    """The node is as it is wanted, and stays so where what a reboot took cannot be given back yet."""
+    context.reporter.show_also("reboot", ())
+    if not record.has_dues:
+        return outcome
+    from mcd_rt.aftermath import finish_reboot  # noqa: PLC0415 - an idle agent never needs what reboots
 
-        await finish_reboot(context, situation, plan)
+    due = await finish_reboot(context, record)
+    if due is None:
+        return outcome
+    return outcome_of_failure(replace(due, message=f"{outcome.summary}, but {due.message}"))
+
+
+async def _stand_back(context: Context, outcome: Settled | Retry) -> Outcome:
+    """No reboot comes of this pass: whatever was asked of others for one, or taken from them, is taken back."""
+    try:
+        record = load_record(context.paths)
+    except AgentError:
+        return outcome  # where that matters, the pass has said so
+    if not record.has_dues:
+        context.reporter.show_also("reboot", ())
+        return outcome
+    from mcd_rt.aftermath import show_due, stand_back  # noqa: PLC0415 - an idle agent never needs what reboots
+
+    return show_due(context, outcome, await stand_back(context, record))
 
 
 def _wait_for_turn(context: Context, need: Needs) -> Settled:

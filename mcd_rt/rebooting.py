@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from mcd_rt.act.finalize import check_reboot_allowed, is_going_down, reboot_into
+from mcd_rt.aftermath import end_drain, show_due
 from mcd_rt.dbus.announce import announce_reboot, withdraw_announcement
 from mcd_rt.dbus.bus import bus_address, open_bus
 from mcd_rt.desired.sources import NodeConfig, read_node_config
@@ -37,6 +38,8 @@ from mcd_rt.steps import (
 _REFUSALS = frozenset({Code.REBOOT_REFUSED, Code.FINALIZE_FAILED, Code.TRANSACTION_FOREIGN, Code.RPM_OSTREE_DENIED})
 """What says for certain that no reboot comes of having asked for one."""
 
+_OF_LOCKS = frozenset({Code.LOCK_REFUSED, Code.LOCK_UNREACHABLE, Code.LOCK_PROTOCOL})
+
 
 async def reboot(context: Context, config: NodeConfig, situation: Situation, plan: Reboot) -> Outcome:
     """Ask the strategy, and do as it says."""
@@ -48,14 +51,16 @@ async def reboot(context: Context, config: NodeConfig, situation: Situation, pla
         return Settled(State.STAGED, f"{into}, {locked}; this pass may not reboot")
     verdict, record = await judge_reboot(context, situation.record, plan)
     situation = replace(situation, record=record)
+    if not isinstance(verdict, Wait):
+        context.reporter.show_also("reboot", ())  # whatever was due, it is not while a reboot is
     if not isinstance(verdict, LeaveToOthers):
         situation = replace(situation, record=withdraw_sentinel(context, record, situation.host.boot_id))
     match verdict:
         case Go():
             return await _go(context, config, situation, plan)
         case Wait(what, until, failure):
-            failure = failure or await _free_slot(context, situation.record)
-            return Settled(State.STAGED, f"{into}, {locked}; {what}", failure, until)
+            waits = Settled(State.STAGED, f"{into}, {locked}; {what}", failure, until)
+            return show_due(context, waits, await _let_go(context, situation.record, verdict))
         case LeaveToOthers(sentinel):
             ask_others(context, situation, plan, sentinel)
             asks = f"{sentinel} asks others to drain the node and reboot it, and waits for them"
@@ -129,12 +134,16 @@ async def _calm_users(context: Context) -> None:
             await withdraw_announcement(bus, context.effects)
 
 
-async def _free_slot(context: Context, record: Record) -> Failure | None:
-    """A node that waits for something else needs no slot; one that failed keeps it all the same."""
-    if record.failure is not None:
-        return None
-    failure, _ = await give_back(context, record)
-    return failure
+async def _let_go(context: Context, record: Record, wait: Wait) -> Failure | None:
+    """A node that waits need not be drained meanwhile, and needs no slot; why something is still due.
+
+    One that failed keeps its slot all the same; and one that waits for a slot may have it, if it was not heard.
+    """
+    due, record = await end_drain(context, record, State.STAGED, wait.what)
+    waits_for_it = wait.failure is not None and wait.failure.code in _OF_LOCKS
+    if due is None and record.failure is None and not waits_for_it:
+        due, _ = await give_back(context, record)
+    return due
 
 
 async def _room_to_boot(context: Context, situation: Situation, plan: Reboot) -> str:

@@ -120,12 +120,17 @@ def count_attempt(context: Context, situation: Situation, plan: Reboot, phase: P
         begun.staged_at if begun is not None else now,
         begun.luck if begun is not None else 0.0,
     )
+    counted = count_reboot(situation.record, plan.target, now)
+    due = counted.hooks_due or (phase is Phase.REBOOTING and has_hooks_after(context))
+    return replace(counted, attempt=attempt, hooks_due=due)
+
+
+def has_hooks_after(context: Context) -> bool:
+    """Whether there are hooks for after a boot, whatever there was before it."""
     from mcd_rt.hooks.find import has_hooks  # noqa: PLC0415 - an idle agent never needs what reboots
     from mcd_rt.hooks.protocol import Occasion  # noqa: PLC0415 - the same
 
-    after = has_hooks(context.paths, Occasion.POST_VERIFY)
-    counted = count_reboot(situation.record, plan.target, now)
-    return replace(counted, attempt=attempt, hooks_due=counted.hooks_due or after)
+    return has_hooks(context.paths, Occasion.POST_VERIFY)
 
 
 def remember(context: Context, record: Record) -> None:

@@ -134,3 +134,9 @@ class Record:
     sentinel: str = ""
     hooks_due: bool = False
     turn: Turn | None = None
+
+    @property
+    def has_dues(self) -> bool:
+        """Whether anything was asked of others, or taken from them, for a reboot: it is given back some time."""
+        asked = self.attempt is not None and self.attempt.phase is Phase.ASKED
+        return asked or bool(self.sentinel) or self.hooks_due or self.lock is not None

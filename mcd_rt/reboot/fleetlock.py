@@ -2,8 +2,7 @@
 
 from typing import assert_never
 
-from mcd_rt.model.plan import Ignored, Plan, Steady, Waiting
-from mcd_rt.model.record import Record
+from mcd_rt.model.record import Phase, Record
 from mcd_rt.reboot.situation import LockDenied, LockGranted, LockUnknown, RebootSituation
 from mcd_rt.reboot.splay import spread
 from mcd_rt.reboot.verdict import Go, TakeLock, Verdict, Wait
@@ -29,12 +28,15 @@ def next_try(situation: RebootSituation, denied_at: float) -> float:
     return denied_at + situation.settings.fleet_lock.interval * (0.5 + situation.luck)
 
 
-def is_reboot_over(record: Record, plan: Plan) -> bool:
+def is_reboot_over(record: Record, boot_id: str, *, steady: bool) -> bool:
     """Whether what a reboot took from others may be given back: the lock, and what hooks did before it.
 
-    Only a node that is as it is wanted, or of which nothing is wanted that it did not come up with, is worth a slot
-    again: one that failed keeps it, so that a bad image takes no more nodes than there are slots.
+    That is so for a node that is as it is wanted, and for one that is not rebooted now after all. One that did not come
+    up with what it was asked for keeps it, so that a bad image takes no more nodes than there are slots; and so does
+    one that was asked to go down, or has not looked yet what booted.
     """
-    if record.attempt is not None:
-        return False
-    return isinstance(plan, Steady) or (isinstance(plan, Waiting | Ignored) and record.failure is None)
+    attempt = record.attempt
+    if steady:
+        return attempt is None
+    begun = attempt is not None and (attempt.phase is Phase.REBOOTING or attempt.boot_id != boot_id)
+    return record.failure is None and not begun

@@ -151,7 +151,7 @@ class FleetNode:
     def _settle(self, plan: Plan) -> None:
         self.steady = isinstance(plan, Steady)
         self.waits_for = ""
-        if not is_reboot_over(self.world.record, plan):
+        if not is_reboot_over(self.world.record, self.world.node.boot_id, steady=self.steady):
             return
         self.out = False
         if isinstance(self._lock, LockGranted):

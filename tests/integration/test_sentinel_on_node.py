@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mcd_rt.errors import Code
-from mcd_rt.holding import set_hold
+from mcd_rt.holding import end_hold, set_hold
 from mcd_rt.model.record import Phase
 from mcd_rt.model.state import State
 from mcd_rt.plan.outcome import GoingDown, Retry
@@ -42,6 +42,25 @@ def test_a_reboot_of_our_own_after_others_were_asked_begins_with_its_hooks(play,
             assert stage.ran == ["pre-reboot"]
             assert len(stage.record.reboots) == 1  # it is one reboot, whoever was asked for it first
             await arrives(stage)
+
+    play(story())
+
+
+def test_hooks_after_the_boot_run_after_a_reboot_by_others_too(play, monkeypatch):
+    async def story():
+        async with staged(monkeypatch, SENTINEL) as stage:
+            stage.hook("pre-reboot")
+            stage.hook("post-verify")
+            waits(await stage.rest(), "asks others to drain")
+            set_hold(stage.context, None)
+            waits(await stage.rest(), "held by `mcd-rt hold`")
+            assert stage.ran == []  # nothing was done that had to be taken back
+            end_hold(stage.context)
+            await stage.rest()
+            await stage.node.reboot()
+            stage.restart()
+            await arrives(stage)
+            assert stage.ran == ["post-verify"]
 
     play(story())
 
