@@ -24,10 +24,8 @@ async def take_lock(context: Context, record: Record) -> tuple[LockState, Record
     """
     wanted = _wanted(context)
     if record.lock is not None and replace(record.lock, granted=False) != wanted:
-        failure, record = await give_back(context, record)  # the settings name another server, group or node now
-        if failure is not None:  # often because it is gone: it is not waited for
-            LOG.warning("a slot that may be ours is left behind: %s", failure)
-            record = replace(record, lock=None)
+        _, record = await give_back(context, record)
+        record = replace(record, lock=None)
     if record.lock is None:
         record = _remembered(context, record, wanted)
     failure = await ask_for_lock(context.effects, context.settings, context.paths, wanted, take=True)
@@ -40,12 +38,18 @@ async def take_lock(context: Context, record: Record) -> tuple[LockState, Record
 
 
 async def give_back(context: Context, record: Record) -> tuple[Failure | None, Record]:
-    """Give back the slot of the record, if there may be one: why that failed, and the record as it is then."""
+    """Give back the slot of the record, if there may be one: why that failed, and the record as it is then.
+
+    Where the settings name another server, group or node by now, or no lock at all, that is tried once: it is often
+    because the server is gone, and nobody waits for it. Raises ``AgentError`` (``write-failed``).
+    """
     if record.lock is None:
         return None, record
     failure = await ask_for_lock(context.effects, context.settings, context.paths, record.lock, take=False)
-    if failure is not None:
+    if failure is not None and _is_named(context, record.lock):
         return failure, record
+    if failure is not None:
+        LOG.warning("a slot that may be ours is left behind, as the settings name it no more: %s", failure)
     return None, _remembered(context, record, None)
 
 
@@ -65,6 +69,14 @@ def _denied(context: Context, failure: Failure) -> LockDenied:
 def _wanted(context: Context) -> Lock:
     fleet = context.settings.reboot.fleet_lock
     return Lock(fleet.url, fleet.group, fleet.id or _own_name(context))
+
+
+def _is_named(context: Context, lock: Lock) -> bool:
+    """Whether the settings still say that this slot is to be taken."""
+    settings = context.settings.reboot
+    fleet = settings.fleet_lock
+    named = (settings.strategy, fleet.url, fleet.group) == ("fleet-lock", lock.url, lock.group)
+    return named and fleet.id in ("", lock.id)
 
 
 def _own_name(context: Context) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mcd_rt.agent import allow_retry
 from mcd_rt.errors import Code
 from mcd_rt.holding import end_hold, set_hold
 from mcd_rt.model.kernel import KernelType
@@ -16,6 +17,7 @@ from tests.integration.test_strategies_on_node import SENTINEL, WINDOW, arrives,
 IMMEDIATE = '[reboot]\nstrategy = "immediate"\n'
 OBSERVE = '[agent]\nmanage = "observe"\n'
 DRAIN_FAILS = "echo cannot evict db-0; exit 1"
+GONE = response("404 Not Found")
 
 
 def disbelieve(stage, how, settings):
@@ -209,6 +211,30 @@ def test_a_slot_is_given_back_whatever_else_is_wrong_with_what_is_waited_for(pla
             stage.configure('[reboot]\nstrategy = "permission-file"\n')
             waits(await stage.rest(), "to permit it", code=Code.PERMISSION_INVALID)
             assert (server.holders, stage.record.lock) == ([], None)
+
+    play(story())
+
+
+@pytest.mark.parametrize(
+    "settings", [IMMEDIATE, '[reboot]\nstrategy = "fleet-lock"\n[reboot.fleet_lock]\nurl = "http://127.0.0.1:1/"\n']
+)
+def test_a_server_that_is_gone_for_good_is_left_once_the_settings_name_it_no_more(play, monkeypatch, settings):
+    async def story():
+        async with lock_server() as server, staged(monkeypatch, server.settings()) as stage:
+            await stage.reboots()
+            server.answer = GONE
+            outcome = await stage.rest()
+            assert isinstance(outcome, Retry)
+            assert outcome.failure.code is Code.LOCK_PROTOCOL
+            assert "realtime is wanted and runs" in outcome.failure.message  # the kernel is right all the same
+            assert "is not given back" in outcome.failure.message
+            allow_retry(stage.context)
+            assert isinstance(await stage.rest(), Retry)
+            stage.configure(settings)
+            asked = len(server.asked)
+            await arrives(stage)
+            assert len(server.asked) == asked + 1
+            assert stage.record.lock is None
 
     play(story())
 
