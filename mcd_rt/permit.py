@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mcd_rt.act.finalize import check_reboot_allowed
+from mcd_rt.act.finalize import check_reboot_allowed, find_scheduled
 from mcd_rt.fleet import take_lock
 from mcd_rt.model.plan import Reboot
 from mcd_rt.model.record import Record
@@ -12,8 +12,11 @@ from mcd_rt.observed.kubelet import find_kubelet
 from mcd_rt.permissionfile import read_permission
 from mcd_rt.reboot.decide import decide
 from mcd_rt.reboot.situation import LockGranted, LockUnknown, RebootSituation
-from mcd_rt.reboot.verdict import Go, TakeLock, Verdict
+from mcd_rt.reboot.verdict import Go, TakeLock, Verdict, Wait
 from mcd_rt.steps import access_of, show_blocked
+
+_SOON = 60.0
+"""Seconds: one that is late is not asked about all the time."""
 
 
 def is_still_allowed(context: Context, record: Record, plan: Reboot, since: float) -> bool:
@@ -30,12 +33,23 @@ async def judge_reboot(context: Context, record: Record, plan: Reboot) -> tuple[
     """
     asked = _situation(context, record, plan, context.effects.now())
     verdict = decide(asked)
+    if isinstance(verdict, Go | TakeLock):
+        verdict = await _wait_for_scheduled(context, asked.now) or verdict
     if not isinstance(verdict, TakeLock):
         return verdict, record
     patience = context.settings.reboot.inhibitor_wait
     await check_reboot_allowed(access_of(context), patience, show_blocked(context))
     state, record = await take_lock(context, record)
     return decide(replace(asked, lock=state, now=context.effects.now(), asked=False)), record
+
+
+async def _wait_for_scheduled(context: Context, now: float) -> Wait | None:
+    """Whoever has scheduled a shutdown expects it: a reboot before would make logind forget it."""
+    scheduled = await find_scheduled(access_of(context))
+    if scheduled is None:
+        return None
+    what = f"waits for the {scheduled.kind} that somebody has scheduled (`shutdown -c` cancels it)"
+    return Wait(what, max(scheduled.at, now + _SOON))
 
 
 def _situation(context: Context, record: Record, plan: Reboot, now: float) -> RebootSituation:

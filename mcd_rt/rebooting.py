@@ -1,10 +1,11 @@
 """Step 7 of a pass: everything is staged and whole; reboot into it when the strategy allows, if it still is wanted."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import assert_never
 
-from mcd_rt.act.finalize import check_reboot_allowed, is_going_down, reboot_into
+from mcd_rt.act.finalize import check_reboot_allowed, find_scheduled, is_going_down, reboot_into
 from mcd_rt.aftermath import end_drain, show_due
 from mcd_rt.dbus.announce import announce_reboot, withdraw_announcement
 from mcd_rt.dbus.bus import bus_address, open_bus
@@ -81,11 +82,12 @@ async def _go(context: Context, config: NodeConfig, situation: Situation, plan: 
     await check_reboot_allowed(access_of(context), patience, show_blocked(context))
     if not begun:
         situation = replace(situation, record=await _prepare(context, situation, plan))
-    await _warn_users(context, f"mcd-rt reboots this node into another kernel: {plan.target.kernel_type}")
+    announced = await _warn_users(context, f"this node reboots into another kernel: {plan.target.kernel_type}")
     before = situation.record
     is_wanted = read_node_config(context.paths, context.settings.node_config) == config
-    if not is_wanted or not is_still_allowed(context, before, plan, since):
-        await _calm_users(context)
+    is_free = await find_scheduled(access_of(context), announced) is None
+    if not is_wanted or not is_free or not is_still_allowed(context, before, plan, since):
+        await _calm_users(context, announced)
         return Progressed()  # it changed while we waited: look again first
     if not begun:
         remember(context, count_attempt(context, situation, plan, Phase.REBOOTING))
@@ -95,6 +97,8 @@ async def _go(context: Context, config: NodeConfig, situation: Situation, plan: 
     except AgentError as error:
         if error.failure.code in _REFUSALS:  # any other may be an answer that was lost: the node may go down
             remember(context, before)
+            with contextlib.suppress(AgentError):  # what is wrong is said already
+                await _calm_users(context, announced)
         raise
     context.reporter.metrics.count_reboot()
     return GoingDown(into)
@@ -113,25 +117,28 @@ async def _prepare(context: Context, situation: Situation, plan: Reboot) -> Reco
     return record
 
 
-async def _warn_users(context: Context, text: str) -> None:
+async def _warn_users(context: Context, text: str) -> float | None:
+    """Announce the reboot and wait as long as the settings say; the time that was announced, if any was."""
     seconds = context.settings.reboot.warning
     if not seconds:
-        return
+        return None
     at = context.effects.now() + seconds
     async with open_bus(bus_address(), context.settings.rpm_ostree.connect_timeout) as bus:
-        await announce_reboot(bus, context.effects, text, at)
+        if not await announce_reboot(bus, context.effects, text, at):
+            return None  # somebody has scheduled a shutdown just now: the next look sees it
     context.reporter.enter(State.STAGED, "users are warned of the reboot", next_attempt=at)
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
-        await _calm_users(context)
+        await _calm_users(context, at)
         raise
+    return at
 
 
-async def _calm_users(context: Context) -> None:
-    if context.settings.reboot.warning:
+async def _calm_users(context: Context, announced: float | None) -> None:
+    if announced is not None:
         async with open_bus(bus_address(), context.settings.rpm_ostree.connect_timeout) as bus:
-            await withdraw_announcement(bus, context.effects)
+            await withdraw_announcement(bus, context.effects, announced)
 
 
 async def _let_go(context: Context, record: Record, wait: Wait) -> Failure | None:

@@ -2,8 +2,10 @@
 
 A shutdown of the type ``dry-reboot`` is all of the announcement and nothing of the reboot: messages on the terminals at
 shorter and shorter intervals, no new logins in the last five minutes, the time in ``ScheduledShutdown``. The reboot
-itself stays ours.
+itself stays ours. logind knows one scheduled shutdown at a time: that of somebody else is never replaced or cancelled.
 """
+
+from dataclasses import dataclass
 
 from mcd_rt.dbus.bus import Bus
 from mcd_rt.dbus.connection import PeerClosed, RemoteError
@@ -14,21 +16,76 @@ from mcd_rt.errors import AgentError, Code
 
 _TIMEOUT = 25.0
 _MICROSECONDS = 1_000_000
+_KIND = "dry-reboot"
+_FROM_US = "mcd-rt: "
 
 
-async def announce_reboot(bus: Bus, effects: Effects, text: str, at: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """Somebody else's shutdown that logind has a time for: of which kind, and when, in seconds since the epoch."""
+
+    kind: str
+    at: float
+
+
+async def announce_reboot(bus: Bus, effects: Effects, text: str, at: float) -> bool:
     """Have logind warn that the node reboots at ``at`` (seconds since the epoch), with ``text`` as the reason.
 
-    An earlier announcement is replaced. Raises ``AgentError`` (``reboot-refused``) where logind does not do it.
+    An earlier announcement of ours is replaced; where somebody else has scheduled a shutdown, nothing is announced,
+    and the answer is no. Raises ``AgentError`` (``reboot-refused``) where logind does not do it.
     """
-    await _ask(bus, effects, "SetWallMessage", "sb", [text, True])
-    await _ask(bus, effects, "ScheduleShutdown", "st", ["dry-reboot", int(at * _MICROSECONDS)])
+    if await scheduled_by_another(bus) is not None:
+        return False
+    await _ask(bus, effects, "SetWallMessage", "sb", [_FROM_US + text, True])
+    await _ask(bus, effects, "ScheduleShutdown", "st", [_KIND, int(at * _MICROSECONDS)])
+    return True
 
 
-async def withdraw_announcement(bus: Bus, effects: Effects) -> None:
-    """Take it back, which users are told too; none is fine. Raises as ``announce_reboot``."""
-    await _ask(bus, effects, "CancelScheduledShutdown", "", [])
-    await _ask(bus, effects, "SetWallMessage", "sb", ["", False])
+async def withdraw_announcement(bus: Bus, effects: Effects, announced: float) -> None:
+    """Take back what was announced for that time, if it is still there, which users are told too.
+
+    Raises as ``announce_reboot``.
+    """
+    kind, _, ours = await _scheduled(bus, announced)
+    if kind and ours:
+        await _ask(bus, effects, "CancelScheduledShutdown", "", [])
+        await _ask(bus, effects, "SetWallMessage", "sb", ["", False])
+
+
+async def scheduled_by_another(bus: Bus, announced: float | None = None) -> Scheduled | None:
+    """What an administrator, or a program of his, has scheduled. Raises as ``announce_reboot``."""
+    kind, at, ours = await _scheduled(bus, announced)
+    return Scheduled(kind, at) if kind and not ours else None
+
+
+async def _scheduled(bus: Bus, announced: float | None) -> tuple[str, float, bool]:
+    """Of which kind it is (empty: nothing is scheduled), when, and whether it is an announcement of this program.
+
+    That is known by the time that was ``announced``; where none was, by the message: a killed agent may have left it.
+    """
+    match await _read(bus, "ScheduledShutdown"):
+        case [str() as kind, int() as at]:
+            if kind != _KIND:
+                ours = False
+            elif announced is not None:
+                ours = at == int(announced * _MICROSECONDS)
+            else:
+                ours = str(await _read(bus, "WallMessage")).startswith(_FROM_US)
+            return kind, at / _MICROSECONDS, ours
+        case other:
+            raise _refused("ScheduledShutdown", f"it answers {other!r}")
+
+
+async def _read(bus: Bus, name: str) -> Value:
+    try:
+        return await bus.read_property(LOGIN, LOGIN_PATH, f"{LOGIN_MANAGER}.{name}", _TIMEOUT)
+    except (PeerClosed, RemoteError, TimeoutError) as error:
+        raise _refused(name, str(error) or "no answer") from error
+
+
+def _refused(name: str, why: str) -> AgentError:
+    hint = "`systemctl status systemd-logind`"
+    return AgentError(Code.REBOOT_REFUSED, f"logind does not tell what is scheduled ({name}): {why}", hint)
 
 
 async def _ask(bus: Bus, effects: Effects, method: str, signature: str, body: list[Value]) -> None:

@@ -38,6 +38,15 @@ class Logind:
         self._faults.inhibitor = why
         self.service.changed(LOGIN_PATH, LOGIN_MANAGER)
 
+    def schedule(self, kind: str, at: float, message: str = "") -> None:
+        """Somebody has said ``shutdown``, for ``at`` (seconds since the epoch); an empty kind: or taken it back."""
+        self._scheduled, self._wall = [kind, int(at * 1_000_000)], message
+
+    @property
+    def scheduled(self) -> tuple[Value, str]:
+        """The kind of the shutdown that is scheduled, and its message."""
+        return self._scheduled[0], self._wall
+
     def prepare(self, *, shutdown: bool) -> None:
         """Say that the node goes down, or that it does not any more."""
         self._preparing = shutdown

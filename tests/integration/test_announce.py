@@ -2,8 +2,9 @@
 
 import pytest
 
-from mcd_rt.dbus.announce import announce_reboot, withdraw_announcement
+from mcd_rt.dbus.announce import Scheduled, announce_reboot, scheduled_by_another, withdraw_announcement
 from mcd_rt.dbus.names import BUS, LOGIN, LOGIN_MANAGER, LOGIN_PATH
+from mcd_rt.dbus.wire import Typed
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.sim.faults import Faults
 from mcd_rt.sim.logind import Logind
@@ -33,28 +34,73 @@ class Recorder:
 METHODS = {"SetWallMessage": ("", []), "ScheduleShutdown": ("", []), "CancelScheduledShutdown": ("b", [True])}
 
 
-def told(act, recorder):
-    async def main():
-        async with client_of(LOGIN, recorder.handlers) as bus:
-            await act(bus)
+def told(act, recorder, scheduled=("", 0), wall=""):
+    def properties(_path, _interface):
+        return {"ScheduledShutdown": Typed("(st)", list(scheduled)), "WallMessage": Typed("s", wall)}
 
-    run(main())
+    async def main():
+        async with client_of(LOGIN, recorder.handlers, properties) as bus:
+            return await act(bus)
+
+    recorder.answer = run(main())
     return recorder.asked
 
 
+OURS = ("dry-reboot", 2_000_000)
+OTHERS = [
+    pytest.param(("reboot", 2_000_000), "", id="a reboot at the same time"),
+    pytest.param(("poweroff", 9_000_000), "mcd-rt: not at all", id="whatever it says"),
+    pytest.param(("dry-poweroff", 9_000_000), "", id="a rehearsal"),
+    pytest.param(("dry-reboot", 9_000_000), "come and see", id="an announcement like ours"),
+]
+
+
 def test_an_announcement_names_the_reason_and_the_time_and_is_no_reboot():
-    effects = EffectsDouble()
-    asked = told(lambda bus: announce_reboot(bus, effects, "realtime is staged", 1_700_000_000.5), Recorder())
+    effects, recorder = EffectsDouble(), Recorder()
+    asked = told(lambda bus: announce_reboot(bus, effects, "realtime is staged", 1_700_000_000.5), recorder)
+    assert recorder.answer is True
     assert asked == [
-        ("SetWallMessage", ["realtime is staged", True]),
+        ("SetWallMessage", ["mcd-rt: realtime is staged", True]),
         ("ScheduleShutdown", ["dry-reboot", 1_700_000_000_500_000]),
     ]
     assert effects.subjects("mutate") == ["logind SetWallMessage", "logind ScheduleShutdown"]
 
 
+@pytest.mark.parametrize(("scheduled", "wall"), OTHERS)
+def test_what_somebody_else_has_scheduled_is_neither_replaced_nor_cancelled(scheduled, wall):
+    recorder = Recorder()
+    assert told(lambda bus: announce_reboot(bus, EffectsDouble(), "soon", 2.0), recorder, scheduled, wall) == []
+    assert recorder.answer is False
+    assert told(lambda bus: withdraw_announcement(bus, EffectsDouble(), 2.0), Recorder(), scheduled, wall) == []
+    told(scheduled_by_another, recorder, scheduled, wall)
+    assert recorder.answer == Scheduled(scheduled[0], scheduled[1] / 1e6)
+
+
+def test_what_a_killed_agent_has_announced_is_announced_anew():
+    act = told(lambda bus: announce_reboot(bus, EffectsDouble(), "soon", 3.0), Recorder(), OURS, "mcd-rt: soon")
+    assert [name for name, _ in act] == ["SetWallMessage", "ScheduleShutdown"]
+
+
 def test_one_that_is_withdrawn_leaves_no_message_for_the_reboot_of_somebody_else():
-    asked = told(lambda bus: withdraw_announcement(bus, EffectsDouble()), Recorder())
+    asked = told(lambda bus: withdraw_announcement(bus, EffectsDouble(), 2.0), Recorder(), OURS)
     assert asked == [("CancelScheduledShutdown", []), ("SetWallMessage", ["", False])]
+
+
+def test_where_nothing_is_scheduled_nothing_is_withdrawn():
+    assert told(lambda bus: withdraw_announcement(bus, EffectsDouble(), 2.0), Recorder()) == []
+
+
+def test_a_logind_that_does_not_tell_what_is_scheduled_is_a_failure():
+    async def main():
+        async with client_of(LOGIN, Recorder().handlers) as bus:
+            await scheduled_by_another(bus)
+
+    with pytest.raises(AgentError) as caught:
+        run(main())
+    assert caught.value.failure.code is Code.REBOOT_REFUSED
+    with pytest.raises(AgentError) as caught:
+        told(scheduled_by_another, Recorder(), (2, 0))
+    assert "ScheduledShutdown" in caught.value.failure.message
 
 
 @pytest.mark.parametrize("method", ["SetWallMessage", "ScheduleShutdown"])
@@ -75,8 +121,11 @@ def test_the_simulated_logind_shows_what_it_announces():
                 return await bus.read_property(LOGIN, LOGIN_PATH, f"{LOGIN_MANAGER}.{name}", 5)
 
             await announce_reboot(bus, EffectsDouble(), "soon", 2.0)
-            assert (await shown("ScheduledShutdown"), await shown("WallMessage")) == (["dry-reboot", 2_000_000], "soon")
-            await withdraw_announcement(bus, EffectsDouble())
+            assert (await shown("ScheduledShutdown"), await shown("WallMessage")) == (
+                ["dry-reboot", 2_000_000],
+                "mcd-rt: soon",
+            )
+            await withdraw_announcement(bus, EffectsDouble(), 2.0)
             assert (await shown("ScheduledShutdown"), await shown("WallMessage")) == (["", 0], "")
 
     run(main())
