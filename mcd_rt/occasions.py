@@ -2,6 +2,7 @@
 
 from mcd_rt.errors import AgentError
 from mcd_rt.hooks.protocol import Facts, Occasion
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.plan import Target
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context
@@ -26,7 +27,8 @@ async def run_occasion(context: Context, occasion: Occasion, facts: Facts, state
 
     def show(hook: str) -> None:
         until = context.effects.now() + context.settings.hooks.timeout
-        context.reporter.enter(state, f"the {occasion} hook {hook} runs", next_attempt=until)
+        awaiting = Awaiting(Gate.HOOK, hook)
+        context.reporter.enter(state, f"the {occasion} hook {hook} runs", next_attempt=until, awaiting=awaiting)
 
     access = HookAccess(context.effects, context.paths, context.settings.hooks, show)
     failure = await run_hooks(access, occasion, facts)

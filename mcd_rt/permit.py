@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from mcd_rt.act.finalize import check_reboot_allowed, find_scheduled
 from mcd_rt.fleet import take_lock
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.plan import Reboot
 from mcd_rt.model.record import Record
 from mcd_rt.model.window import Opening, parse_window
@@ -49,7 +50,8 @@ async def _wait_for_scheduled(context: Context, now: float) -> Wait | None:
     if scheduled is None:
         return None
     what = f"waits for the {scheduled.kind} that somebody has scheduled (`shutdown -c` cancels it)"
-    return Wait(what, max(scheduled.at, now + _SOON))
+    gate = Awaiting(Gate.INHIBITOR, f"the scheduled {scheduled.kind}")
+    return Wait(what, max(scheduled.at, now + _SOON), awaiting=gate)
 
 
 def _situation(context: Context, record: Record, plan: Reboot, now: float) -> RebootSituation:

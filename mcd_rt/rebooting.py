@@ -14,6 +14,7 @@ from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.fleet import give_back
 from mcd_rt.hooks.find import has_hooks
 from mcd_rt.hooks.protocol import Occasion
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.plan import Discard, Reboot
 from mcd_rt.model.record import Phase, Record
 from mcd_rt.model.state import State
@@ -49,7 +50,8 @@ async def reboot(context: Context, config: NodeConfig, situation: Situation, pla
         into += await _room_to_boot(context, situation, plan)
     locked = "locked until a reboot of ours" if plan.locked else "not locked: any reboot applies it"
     if not context.may_reboot:
-        return Settled(State.STAGED, f"{into}, {locked}; this pass may not reboot")
+        what = f"{into}, {locked}; this pass may not reboot"
+        return Settled(State.STAGED, what, awaiting=Awaiting(Gate.SERVICE))
     verdict, record = await judge_reboot(context, situation.record, plan)
     situation = replace(situation, record=record)
     if not isinstance(verdict, Wait):
@@ -59,13 +61,13 @@ async def reboot(context: Context, config: NodeConfig, situation: Situation, pla
     match verdict:
         case Go():
             return await _go(context, config, situation, plan)
-        case Wait(what, until, failure):
-            waits = Settled(State.STAGED, f"{into}, {locked}; {what}", failure, until)
+        case Wait(what, until, failure, awaiting):
+            waits = Settled(State.STAGED, f"{into}, {locked}; {what}", failure, until, awaiting)
             return show_due(context, waits, await _let_go(context, situation.record, verdict))
         case LeaveToOthers(sentinel):
             ask_others(context, situation, plan, sentinel)
             asks = f"{sentinel} asks others to drain the node and reboot it, and waits for them"
-            return Settled(State.STAGED, f"{into}, {locked}; {asks}")
+            return Settled(State.STAGED, f"{into}, {locked}; {asks}", awaiting=verdict.awaiting)
         case TakeLock():
             raise AgentError(Code.INTERNAL_ERROR, "a strategy asks for a lock that was answered")
         case _:
@@ -126,7 +128,8 @@ async def _warn_users(context: Context, text: str) -> float | None:
     async with open_bus(bus_address(), context.settings.rpm_ostree.connect_timeout) as bus:
         if not await announce_reboot(bus, context.effects, text, at):
             return None  # somebody has scheduled a shutdown just now: the next look sees it
-    context.reporter.enter(State.STAGED, "users are warned of the reboot", next_attempt=at)
+    awaiting = Awaiting(Gate.WARNING)
+    context.reporter.enter(State.STAGED, "users are warned of the reboot", next_attempt=at, awaiting=awaiting)
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:

@@ -125,7 +125,7 @@ class Service:
         told = status.failure in (None, self._settings_failure)
         self._settings_failure = failure
         if told:
-            reporter.enter(status.state, status.summary, failure, status.next_attempt)
+            reporter.enter(status.state, status.summary, failure, status.next_attempt, awaiting=status.awaiting)
         else:
             LOG.warning("%s", failure)
 
@@ -232,7 +232,9 @@ class Service:
         failure: Failure | None = None,
         at: float | None = None,
     ) -> None:
-        self._context.reporter.enter(state_of(outcome), summary, failure or self._settings_failure, at)
+        awaiting = outcome.awaiting if isinstance(outcome, Settled) else None
+        told = failure or self._settings_failure
+        self._context.reporter.enter(state_of(outcome), summary, told, at, awaiting=awaiting)
         self._asked.settle(self._context)
 
 

@@ -14,6 +14,7 @@ from mcd_rt.content.cache import open_packages
 from mcd_rt.content.osentry import open_repository
 from mcd_rt.dbus.transaction import Outcome as TransactionOutcome
 from mcd_rt.dbus.transaction import Progress
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.plan import ArgumentsChange, Assembly, Change, Discard, OwnArguments, Rebase, Reboot, Step
 from mcd_rt.model.record import Attempt, Phase, Record
 from mcd_rt.model.state import State
@@ -164,7 +165,8 @@ def show_blocked(context: Context) -> Callable[[str], None]:
     until = context.effects.now() + context.settings.reboot.inhibitor_wait
 
     def show(holders: str) -> None:
-        context.reporter.enter(State.STAGED, f"the reboot waits for who blocks it: {holders}", next_attempt=until)
+        what = f"the reboot waits for who blocks it: {holders}"
+        context.reporter.enter(State.STAGED, what, next_attempt=until, awaiting=Awaiting(Gate.INHIBITOR, holders))
 
     return show
 

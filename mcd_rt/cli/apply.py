@@ -78,8 +78,8 @@ async def _apply(context: Context) -> int:
     while isinstance(outcome := await run_pass(context), Progressed):
         pass
     match outcome:
-        case Settled(summary=summary, failure=failure):
-            context.reporter.enter(state_of(outcome), summary, failure)
+        case Settled(state, summary, failure, until, awaiting):
+            context.reporter.enter(state, summary, failure, until, awaiting=awaiting)
             return 1 if outcome.state in (State.BLOCKED, State.HELD) else 0
         case Retry(failure):
             context.reporter.enter(state_of(outcome), failure.message, failure)

@@ -4,18 +4,23 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from mcd_rt.errors import Code, Failure
+from mcd_rt.model.awaiting import Awaiting
 from mcd_rt.model.plan import Held, Ignored, Refused, Steady, Waiting
 from mcd_rt.model.state import State
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Nothing more to do until something changes, or until a time (seconds since the epoch)."""
+    """Nothing more to do until something changes, or until a time (seconds since the epoch).
+
+    ``awaiting`` is what a staged change waits for.
+    """
 
     state: State
     summary: str
     failure: Failure | None = None
     until: float | None = None
+    awaiting: Awaiting | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.record import Phase, Record
 from mcd_rt.reboot.situation import LockDenied, LockGranted, LockUnknown, RebootSituation
 from mcd_rt.reboot.splay import spread
@@ -15,7 +16,8 @@ def decide_fleet_lock(situation: RebootSituation) -> Verdict:
         case LockGranted():
             return Go(f"the lock of {settings.url} is ours")
         case LockDenied(at, failure) if not situation.asked and situation.now < (again := next_try(situation, at)):
-            return Wait(f"waits for the lock of {settings.url} (group {settings.group})", again, failure)
+            what = f"waits for the lock of {settings.url} (group {settings.group})"
+            return Wait(what, again, failure, Awaiting(Gate.LOCK, settings.url))
         case LockDenied() | LockUnknown():
             begin = spread(situation, situation.staged_at, f"reboot.strategy is {situation.settings.strategy}")
             return TakeLock() if isinstance(begin, Go) else begin

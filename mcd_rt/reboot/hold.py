@@ -1,5 +1,6 @@
 """``mcd-rt hold``: a person said that the node does not reboot."""
 
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.record import Hold
 from mcd_rt.reboot.situation import RebootSituation
 from mcd_rt.reboot.verdict import Wait
@@ -16,4 +17,5 @@ def judge_hold(situation: RebootSituation) -> Wait | None:
     if hold is None or not is_on(hold, situation.now):
         return None
     end = "no end was given" if hold.until is None else "it ends by itself"
-    return Wait(f"held by `mcd-rt hold` ({end}; `mcd-rt resume` ends it)", hold.until)
+    what = f"held by `mcd-rt hold` ({end}; `mcd-rt resume` ends it)"
+    return Wait(what, hold.until, awaiting=Awaiting(Gate.HOLD))

@@ -1,5 +1,6 @@
 """``permission-file``: while an administrator's file says so."""
 
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.reboot.situation import NotPermitted, Permitted, RebootSituation
 from mcd_rt.reboot.splay import spread
 from mcd_rt.reboot.verdict import Go, Wait
@@ -15,4 +16,4 @@ def decide_permission(situation: RebootSituation) -> Go | Wait:
         begin = max(permission.since, situation.staged_at)
         return spread(situation, begin, f"{path} permits it", max(0.0, permission.until - begin) * _SHARE)
     failure = permission.failure if isinstance(permission, NotPermitted) else None
-    return Wait(f"waits for {path} to permit it", None, failure)
+    return Wait(f"waits for {path} to permit it", None, failure, Awaiting(Gate.PERMISSION, path))

@@ -1,5 +1,6 @@
 """The splay: nodes that may reboot, or fetch, at the same time do so one after the other, by chance."""
 
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.reboot.situation import RebootSituation
 from mcd_rt.reboot.verdict import Go, Wait
 
@@ -18,4 +19,4 @@ def spread(situation: RebootSituation, since: float, why: str, longest: float | 
     due = since + splay * situation.luck
     if situation.asked or situation.now >= due:
         return Go(why)
-    return Wait(f"{why}; waits for its share of reboot.splay ({splay:g} s)", due)
+    return Wait(f"{why}; waits for its share of reboot.splay ({splay:g} s)", due, awaiting=Awaiting(Gate.SPLAY))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mcd_rt.errors import Failure
+from mcd_rt.model.awaiting import Awaiting, Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +15,15 @@ class Go:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not now: for what, until when (seconds since the epoch) if that is known, and what is wrong if anything is."""
+    """Not now: for what, until when (seconds since the epoch) if that is known, and what is wrong if anything is.
+
+    ``what`` is half a sentence; ``awaiting`` the same as a value, ``None`` where no word fits.
+    """
 
     what: str
     until: float | None = None
     failure: Failure | None = None
+    awaiting: Awaiting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,11 @@ class LeaveToOthers:
     """Somebody else drains and reboots the node once he sees this file."""
 
     sentinel: str
+
+    @property
+    def awaiting(self) -> Awaiting:
+        """What is waited for then."""
+        return Awaiting(Gate.OTHERS, self.sentinel)
 
 
 Verdict = Go | Wait | TakeLock | LeaveToOthers

@@ -1,5 +1,6 @@
 """``window``: at certain times of the week; or at any time once it has been staged for too long."""
 
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.reboot.situation import RebootSituation
 from mcd_rt.reboot.splay import spread
 from mcd_rt.reboot.verdict import Go, Wait
@@ -25,7 +26,9 @@ def decide_window(situation: RebootSituation) -> Go | Wait:
 def _wait(situation: RebootSituation, deadline: float | None) -> Wait:
     coming = next((each for each in situation.openings if each.opens > situation.now), None)
     if deadline is not None and (coming is None or deadline < coming.opens):
-        return Wait("waits for reboot.window.deadline, which comes before the next window", deadline)
+        what = "waits for reboot.window.deadline, which comes before the next window"
+        return Wait(what, deadline, awaiting=Awaiting(Gate.DEADLINE))
     if coming is None:
-        return Wait("waits for a reboot window, and none opens in the next weeks")
-    return Wait(f"waits for the reboot window {coming.text} ({situation.settings.window.time_zone})", coming.opens)
+        return Wait("waits for a reboot window, and none opens in the next weeks", awaiting=Awaiting(Gate.WINDOW))
+    name = f"{coming.text} ({situation.settings.window.time_zone})"
+    return Wait(f"waits for the reboot window {name}", coming.opens, awaiting=Awaiting(Gate.WINDOW, name))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.awaiting import Awaiting
 from mcd_rt.model.content import Content
 from mcd_rt.model.deployment import Deployments
 from mcd_rt.model.desired import Desired
@@ -41,9 +42,15 @@ class Reporter:
         self.status = Status(State.STARTING, effects.now(), "", os.getpid())
 
     def enter(
-        self, state: State, summary: str, failure: Failure | None = None, next_attempt: float | None = None
+        self,
+        state: State,
+        summary: str,
+        failure: Failure | None = None,
+        next_attempt: float | None = None,
+        *,
+        awaiting: Awaiting | None = None,
     ) -> None:
-        """Say that a state was reached, and why."""
+        """Say that a state was reached, and why; ``awaiting`` is what a staged change waits for."""
         changed = (state, summary, failure) != (self.status.state, self.status.summary, self.status.failure)
         now = self._effects.now()
         since = self.status.since if state is self.status.state else now
@@ -58,6 +65,7 @@ class Reporter:
                 failure_since=self._ailing[1] if failure is not None and self._ailing is not None else None,
                 last_error=self._latest(failure, now),
                 next_attempt=next_attempt,
+                awaiting=awaiting,
                 progress="",
                 percent=-1,
             )

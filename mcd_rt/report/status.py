@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from mcd_rt.effects import Effects, write_durably
 from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Switch
 from mcd_rt.model.state import State
@@ -38,6 +39,7 @@ class Status:
     way their image was read. ``verified_at`` is when the running kernel was last seen to be the wanted one after a
     switch, ``switch_seconds`` how long that took from its first step. ``held``: a person said that the node does not
     reboot, until ``held_until`` or with no end; ``lock`` is the lock server of which this node holds a slot.
+    ``awaiting`` is what a staged change waits for.
     """
 
     state: State
@@ -71,6 +73,7 @@ class Status:
     held: bool = False
     held_until: float | None = None
     lock: str = ""
+    awaiting: Awaiting | None = None
 
 
 def codes_of(status: Status) -> tuple[Code, ...]:
@@ -137,6 +140,12 @@ def _past_failure(value: object) -> PastFailure | None:
     return None if failure is None else PastFailure(failure, float(value["at"]))
 
 
+def _awaiting(value: object) -> Awaiting | None:
+    if not isinstance(value, dict):
+        return None
+    return Awaiting(**{**value, "gate": Gate(str(value["gate"]))})
+
+
 def _failures(value: object) -> tuple[Failure, ...]:
     found = map(_failure, value if isinstance(value, list) else ())
     return tuple(failure for failure in found if failure is not None)
@@ -159,5 +168,6 @@ _READ_BY: dict[str, Callable[[object], object]] = {
     "last_error": _past_failure,
     "also": _failures,
     "switches": _switches,
+    "awaiting": _awaiting,
 }
 """How what is no plain value of JSON is read."""

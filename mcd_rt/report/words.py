@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from mcd_rt.errors import Failure
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.content import Judge
 from mcd_rt.model.record import Switch
 from mcd_rt.model.state import State
@@ -31,6 +32,35 @@ _NEXT: Mapping[State, str] = {
 }
 """What comes next where no time is set for it."""
 
+_OPENS: Mapping[Gate, str] = {
+    Gate.HOLD: "after `mcd-rt resume`",
+    Gate.CHOICE: "once a reboot.strategy is chosen, or at `mcd-rt reboot`",
+    Gate.PERSON: "at `mcd-rt reboot`",
+    Gate.WINDOW: "once the reboot window {name} opens",
+    Gate.DEADLINE: "after reboot.window.deadline",
+    Gate.SPLAY: "after this node's share of reboot.splay",
+    Gate.LOCK: "once {name} gives this node a slot",
+    Gate.PERMISSION: "once {name} permits it, or at `mcd-rt reboot`",
+    Gate.OTHERS: "by those whom {name} asks for it, or at `mcd-rt reboot`",
+    Gate.SERVICE: "by `mcd-rt run`, the service, or `mcd-rt apply`",
+    Gate.INHIBITOR: "once {name} lets it come",
+    Gate.HOOK: "after the hook {name}",
+    Gate.WARNING: "after the warning to users",
+}
+"""When a staged change is booted, by what it waits for."""
+
+_UNTIL: Mapping[Gate, str] = {
+    Gate.HOLD: "the hold ends",
+    Gate.WINDOW: "the reboot window {name} opens",
+    Gate.DEADLINE: "reboot.window.deadline is over",
+    Gate.SPLAY: "this node's share of reboot.splay is over",
+    Gate.LOCK: "{name} is asked for a slot again",
+    Gate.INHIBITOR: "{name} is not waited for any longer",
+    Gate.HOOK: "the hook {name} has no more time",
+    Gate.WARNING: "users have been warned, and the reboot comes",
+}
+"""What is then, where a time is set for it."""
+
 
 def describe_status(status: Status, now: float, *, running: bool) -> list[str]:
     """The status as lines for people; ``running``: whether its agent runs."""
@@ -41,11 +71,20 @@ def describe_status(status: Status, now: float, *, running: bool) -> list[str]:
 
 def next_step(status: Status, now: float) -> str:
     """What comes next by itself, and when; or what it takes."""
-    if status.next_attempt is not None:
+    awaiting, at = status.awaiting, status.next_attempt
+    if at is not None:
         what = "the brake lets go" if status.state is State.HELD else "it looks again"
-        at = status.next_attempt
-        return f"{what} at {moment(at)} ({f'in {age(at - now)}' if at > now else 'now'})"
-    return _NEXT[status.state]
+        why = _named(_UNTIL, awaiting)
+        return f"{what} at {moment(at)} ({f'in {age(at - now)}' if at > now else 'now'}){why and f': {why}'}"
+    opens = _named(_OPENS, awaiting)
+    return f"a reboot {opens}; no end was given" if opens else _NEXT[status.state]
+
+
+def _named(words: Mapping[Gate, str], awaiting: Awaiting | None) -> str:
+    """What is said of a gate, with its name in it; empty where nothing is."""
+    if awaiting is None or awaiting.gate not in words:
+        return ""
+    return _on_one_line(words[awaiting.gate].replace("{name}", awaiting.name))
 
 
 def bar(percent: int) -> str:

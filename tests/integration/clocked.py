@@ -90,6 +90,7 @@ class Stage:
                 getattr(outcome, "summary", ""),
                 failure,
                 getattr(outcome, "until", None),
+                awaiting=getattr(outcome, "awaiting", None),
             )
         return outcome
 

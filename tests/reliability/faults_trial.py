@@ -213,10 +213,8 @@ class Trial:
         reporter = Reporter(effects, paths)
         enter, count = reporter.enter, reporter.metrics.count_pass
 
-        def entered(
-            state: State, summary: str, failure: Failure | None = None, next_attempt: float | None = None
-        ) -> None:
-            enter(state, summary, failure, next_attempt)
+        def entered(state: State, summary: str, failure: Failure | None = None, *rest: object, **more: object) -> None:
+            enter(state, summary, failure, *rest, **more)
             self.saw(Seen(state, failure and failure.code, failure))
             self.on_enter(state)
 

@@ -10,6 +10,7 @@ import pytest
 
 from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.deployment import Deployment, Deployments
 from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
@@ -51,6 +52,7 @@ STATUS = Status(
     last_error=PastFailure(Failure(Code.DISK_SPACE, "full"), 0.5),
     also=(Failure(Code.TUNED_LEFT_ALONE, "no tuned"),),
     switches=(Switch(KernelType.REALTIME, "5.14", 1.0, 2.0, Code.ROLLED_BACK), Switch(KernelType.DEFAULT, "5", 3, 4)),
+    awaiting=Awaiting(Gate.OTHERS, "/run/asks"),
 )
 TARGET = Target(KernelType.REALTIME, "b", "d", (), "5.14+rt")
 
@@ -143,6 +145,8 @@ def test_garbage_is_no_status(paths, garbage):
         lambda document: document | {"last_error": {"failure": {}}},
         lambda document: document | {"also": [{}]},
         lambda document: document | {"switches": [{}]},
+        lambda document: document | {"awaiting": {"gate": "rain"}},
+        lambda document: document | {"awaiting": document["awaiting"] | {"novelty": 1}},
         lambda document: document | {"switches": [document["switches"][0] | {"novelty": 1}]},
     ],
 )

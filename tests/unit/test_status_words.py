@@ -13,6 +13,7 @@ from mcd_rt.cli.status import EXIT_CODES
 from mcd_rt.errors import Code, Failure
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.lock import only_agent
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.content import Judge, Way
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Switch
@@ -54,6 +55,7 @@ FULL = Status(
     ),
 )
 STEADY = Status(State.STEADY, NOW, "boot", 1, "it runs")
+STAGED = replace(FULL, state=State.STAGED, failure=None, awaiting=Awaiting(Gate.PERMISSION, "/etc/permitted"))
 
 
 def said(status, *, running=True):
@@ -129,6 +131,21 @@ def test_a_held_node_says_when_the_brake_lets_go():
     assert "(now)" in next_step(replace(STEADY, next_attempt=NOW - 5), NOW)
 
 
+@pytest.mark.parametrize("gate", Gate)
+@pytest.mark.parametrize("at", [None, NOW + 60])
+def test_every_gate_is_said_with_its_name_and_what_has_no_end_is_said_to_have_none(gate, at):
+    status = replace(STEADY, state=State.STAGED, awaiting=Awaiting(gate, "by this name"), next_attempt=at)
+    plain = next_step(replace(status, awaiting=None), NOW)
+    said = next_step(status, NOW)
+    assert "{" not in said
+    assert ("no end was given" in said) is (at is None)
+    if at is None:
+        assert said != plain
+        assert said.startswith("a reboot ")
+    else:
+        assert said.startswith(plain)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(-5, "0 s"), (0, "0 s"), (59.6, "1 min"), (61, "1 min 1 s"), (3600, "1 h"), (90061, "1 d 1 h"), (86401, "1 d")],
@@ -189,7 +206,7 @@ def test_the_exit_code_says_the_same(tmp_path, monkeypatch, capsys):
 SCHEMA = json.loads(files("mcd_rt.report").joinpath("status.schema.json").read_text())
 
 
-@pytest.mark.parametrize("status", [FULL, STEADY, Status(State.STARTING, 0.0, "", 1)])
+@pytest.mark.parametrize("status", [FULL, STEADY, STAGED, Status(State.STARTING, 0.0, "", 1)])
 @pytest.mark.parametrize("running", [True, False])
 def test_what_is_printed_is_what_the_schema_says(status, running):
     jsonschema.validate(json.loads(status_json(status, NOW, running=running)), SCHEMA)
@@ -197,7 +214,15 @@ def test_what_is_printed_is_what_the_schema_says(status, running):
 
 @pytest.mark.parametrize(
     "change",
-    [{"state": "dreaming"}, {"version": 2}, {"since": "now"}, {"failure": {}}, {"switches": [{}]}, {"percent": 101}],
+    [
+        {"state": "dreaming"},
+        {"version": 2},
+        {"since": "now"},
+        {"failure": {}},
+        {"switches": [{}]},
+        {"percent": 101},
+        {"awaiting": {"gate": "rain", "name": ""}},
+    ],
 )
 def test_the_schema_can_fail(change):
     document = json.loads(status_json(FULL, NOW, running=True)) | change
@@ -210,6 +235,9 @@ def test_the_schema_has_every_key_and_every_value_there_is():
     keys = {field.name for field in fields(Status)} | {"version", "health", "agent_running"}
     assert set(SCHEMA["properties"]) == set(SCHEMA["required"]) == keys
     assert SCHEMA["properties"]["state"]["enum"] == [state.value for state in State]
+    awaiting = SCHEMA["properties"]["awaiting"]["oneOf"][1]["properties"]
+    assert awaiting["gate"]["enum"] == [gate.value for gate in Gate]
+    assert set(awaiting) == set(asdict(STAGED.awaiting))
     assert SCHEMA["properties"]["health"]["enum"] == [health.value for health in Health]
     assert SCHEMA["$defs"]["kernel_type"]["enum"] == ["", *(kind.value for kind in KernelType)]
     assert SCHEMA["properties"]["trusted_by"]["enum"] == ["", *(judge.value for judge in Judge)]

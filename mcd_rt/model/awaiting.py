@@ -1,0 +1,31 @@
+"""What a staged change waits for before its reboot: the words that status, JSON and metrics share."""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+
+@unique
+class Gate(StrEnum):
+    """What has to open before the node reboots."""
+
+    HOLD = "hold"
+    CHOICE = "choice"
+    PERSON = "person"
+    WINDOW = "window"
+    DEADLINE = "deadline"
+    SPLAY = "splay"
+    LOCK = "lock"
+    PERMISSION = "permission"
+    OTHERS = "others"
+    SERVICE = "service"
+    INHIBITOR = "inhibitor"
+    HOOK = "hook"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Awaiting:
+    """One gate; ``name`` is the file, window, server or program by that name that opens it, where there is one."""
+
+    gate: Gate
+    name: str = ""
