@@ -1,5 +1,6 @@
 """What looks like a secret goes out of a text; what an operator needs stays in it."""
 
+import base64
 import io
 import json
 import tarfile
@@ -38,12 +39,64 @@ SECRET = "Zx9hunter2Qq"
         "eyJhbGciOiJIUzI1NiJ9.{}.c2ln",
         "-----BEGIN RSA PRIVATE KEY-----\nMII{}\n-----END RSA PRIVATE KEY-----",
         "-----BEGIN PRIVATE KEY-----\nMII\n{}",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQ{}\n-----END PGP PRIVATE KEY BLOCK-----",
+        "https://user:p@ss,{}@proxy.example:3128/",
+        "rd.iscsi.password=a,{}",
+        'secret = "{}"',
+        "password: {}",
+        "password: correct horse {}",
+        "password:{}",
+        "X-Api-Key: {}",
+        "Proxy-Authorization: Negotiate {}",
+        "Set-Cookie: session={}",
+        "client_secret: '{}'",
+        "AWS_SECRET_ACCESS_KEY: {}",
+        "aws_access_key_id: {}",
+        "auth: {}",
+        "the password is {}",
+        "--token {}",
+        "oc login --token={} --server=https://api",
+        "--password {}",
+        "skopeo copy --src-creds core:{} a b",
+        "curl -u core:{} https://registry.example",
+        "curl -ucore:{} https://registry.example",
+        "curl --user 'core:{}' https://registry.example",
+        "sshpass -p {} ssh core@host",
+        "mysql -h db -uroot -p{}",
+        "machine registry.example login core password {}",
+        "sha256~{}abcdefghijklmn",
+        "ghp_{}abcdefghijklmn",
     ],
 )
-def test_a_secret_goes(text):
-    told = redact(text.format(SECRET))
+@pytest.mark.parametrize(
+    "place",
+    [
+        "{}",
+        "2026-11-24T03:00:00+0000 node mcd-rt[1]: {}",
+        "2026-11-24T03:00:00+0000 node mcd-rt[1]: 50-drain: {}",
+        "retrying: hook-failed: /etc/mcd-rt/pre-reboot.d/50-drain ended with 1: {}",
+    ],
+)
+def test_a_secret_goes_wherever_it_stands(text, place):
+    told = redact(place.format(text.format(SECRET)))
     assert SECRET not in told
     assert REDACTED in told
+
+
+DOCKER_CONFIG = json.dumps({"auths": {"registry.example": {"auth": "core:" + SECRET}}}).encode()
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "AKIAIOSFODNN7EXAMPLE",
+        base64.b64encode(DOCKER_CONFIG).decode(),
+        base64.b64encode(json.dumps(json.loads(DOCKER_CONFIG), indent=1).encode()).decode(),
+    ],
+)
+def test_what_says_itself_what_it_is_goes_without_a_name(secret):
+    told = redact(f"2026-11-24T03:00:00 node mcd-rt[1]: 50-drain: {secret} was not taken")
+    assert told == f"2026-11-24T03:00:00 node mcd-rt[1]: 50-drain: {REDACTED} was not taken"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +110,12 @@ def test_a_secret_goes(text):
         'mcd_rt_active_failure{code="package-signature-bad"} 1.0',
         json.dumps({"trusted_by": "rpmkeys", "kernel_arguments": ["a=b"]}),
         "image-unauthorized: look at the pull secret: [content] authfile says where it is looked for",
+        "unable to retrieve auth token: invalid username/password: unauthorized: authentication required",
+        "requesting bearer token: received unexpected HTTP status: 503 Service Unavailable",
+        "journalctl -u mcd-rt: it has more; skopeo inspect --authfile /run/ostree/auth.json docker://x",
+        "Warning: the token is not there, and the password was wrong",
+        "mkdir -p /run/x; curl -fsS https://x -o /tmp/y",
+        "2026-11-24T03:00:00 node mcd-rt[1]: staged: realtime is staged (rhcos-b.0), locked until a reboot of ours",
     ],
 )
 def test_what_is_none_stays(text):
@@ -69,7 +128,9 @@ def test_the_texts_of_the_codes_stay_as_they_are():
             assert redact(words) == words
 
 
-@pytest.mark.parametrize("piece", ["a", "password", "a.", "key-", '"key"', "://", "-----BEGIN PRIVATE KEY-----"])
+@pytest.mark.parametrize(
+    "piece", ["a", "password", "a.", "key-", '"key"', "://", "-----BEGIN PRIVATE KEY-----", "mysql ", "-u a", "--user"]
+)
 def test_long_nonsense_takes_no_long_time(piece):
     began = time.process_time()
     redact(piece * (200_000 // len(piece)))
