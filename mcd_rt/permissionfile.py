@@ -23,7 +23,7 @@ def read_permission(paths: HostPaths, place: str, now: float) -> Permission:
             found = os.fstat(file.fileno())
             line = file.read(_MOST + 1)
     except FileNotFoundError:
-        return _denied(f"{path} is not there")
+        return NotPermitted("it is not there")
     except OSError as error:
         return _denied(f"{path} cannot be read: {error.strerror}")
     if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -39,9 +39,9 @@ def _judged(path: str, line: bytes, written: float, now: float) -> Permission:
     if until.tzinfo is None:
         return _denied(f"{path}: {until.isoformat()} has no time zone")
     if until.timestamp() <= now:
-        return _denied(f"what {path} permits ended {until.isoformat()}")
+        return NotPermitted(f"what it permitted ended {until.isoformat()}")
     return Permitted(min(written, now), until.timestamp())
 
 
 def _denied(what: str, hint: str = _HINT) -> NotPermitted:
-    return NotPermitted(Failure(Code.PERMISSION_INVALID, what, hint))
+    return NotPermitted(failure=Failure(Code.PERMISSION_INVALID, what, hint))

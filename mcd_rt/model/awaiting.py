@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
+from mcd_rt.errors import Failure
+
 
 @unique
 class Gate(StrEnum):
@@ -25,7 +27,11 @@ class Gate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Awaiting:
-    """One gate; ``name`` is the file, window, server or program by that name that opens it, where there is one."""
+    """One gate; ``name`` is the file, window, server or program by that name that opens it, where there is one.
+
+    ``reason`` is why it is not open yet, where that has a code and is no failure: a lock that others have.
+    """
 
     gate: Gate
     name: str = ""
+    reason: Failure | None = None

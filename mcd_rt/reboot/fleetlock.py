@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from mcd_rt.errors import Code
 from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.record import Phase, Record
 from mcd_rt.reboot.situation import LockDenied, LockGranted, LockUnknown, RebootSituation
@@ -17,6 +18,8 @@ def decide_fleet_lock(situation: RebootSituation) -> Verdict:
             return Go(f"the lock of {settings.url} is ours")
         case LockDenied(at, failure) if not situation.asked and situation.now < (again := next_try(situation, at)):
             what = f"waits for the lock of {settings.url} (group {settings.group})"
+            if failure.code is Code.LOCK_REFUSED:  # others have it: nothing is wrong with that
+                return Wait(f"{what}: {failure.message}", again, None, Awaiting(Gate.LOCK, settings.url, failure))
             return Wait(what, again, failure, Awaiting(Gate.LOCK, settings.url))
         case LockDenied() | LockUnknown():
             begin = spread(situation, situation.staged_at, f"reboot.strategy is {situation.settings.strategy}")

@@ -15,5 +15,6 @@ def decide_permission(situation: RebootSituation) -> Go | Wait:
     if isinstance(permission, Permitted) and situation.now < permission.until:
         begin = max(permission.since, situation.staged_at)
         return spread(situation, begin, f"{path} permits it", max(0.0, permission.until - begin) * _SHARE)
-    failure = permission.failure if isinstance(permission, NotPermitted) else None
-    return Wait(f"waits for {path} to permit it", None, failure, Awaiting(Gate.PERMISSION, path))
+    denied = permission if isinstance(permission, NotPermitted) else NotPermitted()
+    what = f"waits for {path} to permit it{denied.why and f': {denied.why}'}"
+    return Wait(what, None, denied.failure, Awaiting(Gate.PERMISSION, path))

@@ -31,9 +31,13 @@ LockState = LockUnknown | LockGranted | LockDenied
 
 @dataclass(frozen=True, slots=True)
 class NotPermitted:
-    """No administrator's file allows a reboot, and why."""
+    """No administrator's file allows a reboot; ``why`` is half a sentence, ``failure`` what is wrong with the file.
 
-    failure: Failure
+    One that is not there, or has expired, is just waited for.
+    """
+
+    why: str = ""
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from enum import Enum, StrEnum, unique
 from itertools import product
 
 from mcd_rt.errors import Code
+from mcd_rt.model.awaiting import Gate
 from mcd_rt.model.content import Judge
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Phase
@@ -151,6 +152,9 @@ TARGET_TRIES_LEFT = _gauge("target_tries_left", "Reboots into it before it is he
 STAGED_AT = _gauge(
     "staged_timestamp_seconds", "When the next boot's deployment was staged, by whomever; 0: nothing is staged."
 )
+REBOOT_GATE = _gauge(
+    "reboot_gate", "1 for what a staged change waits for before its reboot; all 0: for nothing.", gate=Gate
+)
 REBOOTS = _counter("reboots", "Reboots this agent asked for; see mcd_rt_reboots_last_day, which outlives them.")
 REBOOTS_LAST_DAY = _gauge("reboots_last_day", "Reboots of ours in the last 24 hours, of earlier boots too.")
 REBOOT_BUDGET_LEFT = _gauge("reboot_budget_left", "Reboots of ours that are still allowed within these 24 hours.")
@@ -197,6 +201,7 @@ FAMILIES = (
     TARGET_TRIES,
     TARGET_TRIES_LEFT,
     STAGED_AT,
+    REBOOT_GATE,
     REBOOTS,
     REBOOTS_LAST_DAY,
     REBOOT_BUDGET_LEFT,

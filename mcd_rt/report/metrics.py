@@ -29,7 +29,7 @@ from mcd_rt.report import families as f
 from mcd_rt.report.families import Family, Kind, Series
 from mcd_rt.report.labels import FetchWay, Lookup, PassEnd, Result, TransactionEnd, TransactionMethod, Verification
 from mcd_rt.report.space import changed_at, kernels_in_boot, size_of_tree, space_of
-from mcd_rt.report.status import Status, codes_of
+from mcd_rt.report.status import Status, failing_codes
 
 
 class Distribution:
@@ -121,11 +121,12 @@ class Metrics:
         self._choose(f.STATE, status.state)
         self._set(f.STATE_ENTERED, status.since)
         self._set(f.NEXT_ATTEMPT, status.next_attempt or 0.0)
+        self._choose(f.REBOOT_GATE, "" if status.awaiting is None else status.awaiting.gate)
         self._choose(f.DESIRED, status.wanted)
         self._choose(f.RUNNING, status.running)
         self._set(f.VERIFIED, status.verified_at or 0.0)
         self._set(f.LAST_SWITCH, status.switch_seconds or 0.0)
-        self._show_codes(frozenset(codes_of(status)), self._codes[1])
+        self._show_codes(frozenset(failing_codes(status)), self._codes[1])
 
     def show_exposition(self, codes: Collection[Code]) -> None:
         """Say what is wrong with the ways out of these numbers themselves."""

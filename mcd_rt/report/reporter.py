@@ -51,7 +51,9 @@ class Reporter:
         awaiting: Awaiting | None = None,
     ) -> None:
         """Say that a state was reached, and why; ``awaiting`` is what a staged change waits for."""
-        changed = (state, summary, failure) != (self.status.state, self.status.summary, self.status.failure)
+        status = self.status
+        told = (status.state, status.summary, status.failure, status.awaiting)
+        changed = (state, summary, failure, awaiting) != told
         now = self._effects.now()
         since = self.status.since if state is self.status.state else now
         self._note(state, failure, now)
@@ -71,7 +73,7 @@ class Reporter:
             )
         )
         if changed:
-            self._say(failure)
+            self._say(failure, None if awaiting is None else awaiting.reason)
         if failure is not None:
             self.metrics.count_failure(failure.code)
 
@@ -167,20 +169,17 @@ class Reporter:
         except AgentError as error:  # a full /run must not stop what the agent is there for
             LOG.error("%s", error.failure)
 
-    def _say(self, failure: Failure | None) -> None:
+    def _say(self, failure: Failure | None, reason: Failure | None) -> None:
+        """Tell the service manager and the log; ``reason`` has a code too, and nothing is wrong."""
         if self._silent:
             return
         status = self.status
         sentence = _on_one_line(f"{status.state}: {status.summary}")
         notify(f"STATUS={sentence}")
-        if failure is None:
-            LOG.info("%s", sentence, extra=self._fields())
-        else:
-            LOG.warning("%s: %s", status.state, _on_one_line(str(failure)), extra=self._fields())
-
-    def _fields(self) -> dict[str, Event]:
-        status = self.status
-        return {"event": Event(status.state, status.failure, status.config, status.wanted, self._target)}
+        told = failure or reason
+        event = Event(status.state, told, status.config, status.wanted, self._target)
+        line = sentence if told is None else f"{status.state}: {_on_one_line(str(told))}"
+        LOG.log(logging.INFO if failure is None else logging.WARNING, "%s", line, extra={"event": event})
 
 
 def _on_one_line(text: str) -> str:

@@ -77,8 +77,17 @@ class Status:
 
 
 def codes_of(status: Status) -> tuple[Code, ...]:
+    """The codes of everything that is told, each once: what is wrong, and what is just waited for."""
+    reason = None if status.awaiting is None else status.awaiting.reason
+    return _codes(status.failure, reason, status.last_failure, *status.also)
+
+
+def failing_codes(status: Status) -> tuple[Code, ...]:
     """The codes of everything that is not as it should be, each once."""
-    failures = (status.failure, status.last_failure, *status.also)
+    return _codes(status.failure, status.last_failure, *status.also)
+
+
+def _codes(*failures: Failure | None) -> tuple[Code, ...]:
     return tuple(dict.fromkeys(failure.code for failure in failures if failure is not None))
 
 
@@ -143,7 +152,7 @@ def _past_failure(value: object) -> PastFailure | None:
 def _awaiting(value: object) -> Awaiting | None:
     if not isinstance(value, dict):
         return None
-    return Awaiting(**{**value, "gate": Gate(str(value["gate"]))})
+    return Awaiting(Gate(str(value["gate"])), str(value["name"]), _failure(value["reason"]))
 
 
 def _failures(value: object) -> tuple[Failure, ...]:

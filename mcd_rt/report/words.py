@@ -130,6 +130,8 @@ def _troubles(status: Status, now: float) -> Iterator[str]:
     if status.failure is not None:
         since = "" if status.failure_since is None else f"  (for {age(now - status.failure_since)})"
         yield from _failure("why", status.failure, since)
+    elif status.awaiting is not None and status.awaiting.reason is not None:
+        yield from _failure("why", status.awaiting.reason)
     if status.last_failure is not None and status.last_failure != status.failure:
         yield from _failure("last boot", status.last_failure)
     for failure in status.also:

@@ -41,12 +41,15 @@ def test_a_code_is_in_status_metric_and_log_with_the_way_out(row, caplog):
     assert f"{code}: {flat(failure.message)}" in told
     assert f"to do: {flat(failure.hint)}" in told
     assert f"`mcd-rt explain {code}`" in told
-    assert f'mcd_rt_active_failure{{code="{code}"}} 1.0' in seen.metrics
+    active = f'mcd_rt_active_failure{{code="{code}"}}'
+    assert f"{active} {0.0 if row.gate else 1.0}" in seen.metrics
+    assert row.gate is None or f'mcd_rt_reboot_gate{{gate="{row.gate}"}} 1.0' in seen.metrics
     [counted] = [
         line for line in seen.metrics.splitlines() if line.startswith(f'mcd_rt_failures_total{{code="{code}"}}')
     ]
-    assert float(counted.split()[-1]) >= 1
-    lines = [flat(record.getMessage()) for record in caplog.records if record.levelno >= logging.WARNING]
+    assert (float(counted.split()[-1]) >= 1) is (row.gate is None)
+    level = logging.WARNING if row.gate is None else logging.INFO
+    lines = [flat(record.getMessage()) for record in caplog.records if record.levelno >= level]
     assert any(f"{code}: " in line and flat(failure.hint) in line for line in lines), lines
 
 

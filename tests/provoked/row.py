@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mcd_rt.errors import Code, Failure
+from mcd_rt.model.awaiting import Gate
 from mcd_rt.sim.profiles import DEFAULT
 from tests.reliability.faults_kinds import Kind
 from tests.reliability.faults_levers import Lever
@@ -23,7 +24,8 @@ class Row:
     """``lever`` is in force from before ``start`` until the code was seen; ``settings`` are TOML.
 
     ``unseen`` argues why a code is in no status and no metric: then ``lever`` is not used, and the one who typed a
-    command is told it (``test_every_code.py``).
+    command is told it (``test_every_code.py``). A code with a ``gate`` says why that gate is not open yet: it is in
+    status and log, where nothing is wrong, and in no count of failures.
     """
 
     code: Code
@@ -33,6 +35,7 @@ class Row:
     profile: str = DEFAULT
     start: Callable[[Trial], Awaitable[None]] = as_service
     unseen: str = ""
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcd_rt.errors import Code
+from mcd_rt.model.awaiting import Gate
 from mcd_rt.model.state import State
 from mcd_rt.sim.bases import Release, base_of
 from mcd_rt.sim.hostfiles import lock_layering
@@ -168,10 +169,14 @@ _REBOOT = (
     Row(Code.HOOK_TIMEOUT, hook("exec sleep 1000"), "[hooks]\ntimeout = 0.2\n"),
     Row(Code.HOOK_REFUSED, hook("exit 0", mode=0o644)),
     Row(Code.STRATEGY_MISSING, host_file("/var/lib/kubelet/kubeconfig", "")),
-    Row(Code.LOCK_REFUSED, lock_answers(response("409 Conflict", FULL))),
+    Row(Code.LOCK_REFUSED, lock_answers(response("409 Conflict", FULL)), gate=Gate.LOCK),
     Row(Code.LOCK_UNREACHABLE, lock_answers(response("503 Service Unavailable"))),
     Row(Code.LOCK_PROTOCOL, lock_answers(response("404 Not Found"))),
-    Row(Code.PERMISSION_INVALID, doing(lambda _trial: None), '[reboot]\nstrategy = "permission-file"\n'),
+    Row(
+        Code.PERMISSION_INVALID,
+        host_file("/etc/mcd-rt/reboot-permitted", "tomorrow\n"),
+        '[reboot]\nstrategy = "permission-file"\n',
+    ),
     Row(Code.SENTINEL_FAILED, host_file("/run/asks", "a file"), _SENTINEL),
 )
 

@@ -35,7 +35,9 @@ class Watcher:
         def said(*arguments, **named):
             say(*arguments, **named)
             status = reporter.status
-            found = next((one for one in (status.failure, *status.also) if one and one.code is self._code), None)
+            reason = None if status.awaiting is None else status.awaiting.reason
+            told = (status.failure, reason, *status.also)
+            found = next((one for one in told if one and one.code is self._code), None)
             if found is not None and not self.seen.done():
                 now = context.effects.now()
                 written = read_status(context.paths)

@@ -52,7 +52,7 @@ STATUS = Status(
     last_error=PastFailure(Failure(Code.DISK_SPACE, "full"), 0.5),
     also=(Failure(Code.TUNED_LEFT_ALONE, "no tuned"),),
     switches=(Switch(KernelType.REALTIME, "5.14", 1.0, 2.0, Code.ROLLED_BACK), Switch(KernelType.DEFAULT, "5", 3, 4)),
-    awaiting=Awaiting(Gate.OTHERS, "/run/asks"),
+    awaiting=Awaiting(Gate.LOCK, "https://locks", Failure(Code.LOCK_REFUSED, "full", "wait")),
 )
 TARGET = Target(KernelType.REALTIME, "b", "d", (), "5.14+rt")
 

@@ -19,7 +19,7 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Switch
 from mcd_rt.model.state import State
 from mcd_rt.report.health import PATIENCE, Health, health_of
-from mcd_rt.report.status import PastFailure, Status, codes_of, write_status
+from mcd_rt.report.status import PastFailure, Status, codes_of, failing_codes, write_status
 from mcd_rt.report.words import age, bar, describe_status, next_step
 from tests.effects_double import EffectsDouble
 
@@ -248,6 +248,15 @@ def test_the_schema_has_every_key_and_every_value_there_is():
 def test_the_schema_can_be_had_on_the_node(capsys):
     assert main(["status", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out) == SCHEMA
+
+
+def test_a_full_lock_is_told_with_its_code_and_is_no_failure():
+    refused = Failure(Code.LOCK_REFUSED, "all slots are taken", "wait")
+    status = replace(STEADY, state=State.STAGED, awaiting=Awaiting(Gate.LOCK, "https://locks", refused))
+    assert "why:        lock-refused: all slots are taken" in said(status)
+    assert codes_of(status) == (Code.LOCK_REFUSED,)
+    assert failing_codes(status) == ()
+    jsonschema.validate(json.loads(status_json(status, NOW, running=True)), SCHEMA)
 
 
 def test_the_codes_of_a_status_are_each_told_once():
