@@ -57,8 +57,8 @@ class Effects(Protocol):
     def remove_directory(self, path: Path) -> None:
         """Remove an empty directory."""
 
-    async def spawn(self, argv: Sequence[str], environment: dict[str, str]) -> Child:
-        """Start a child with a stream socket as its standard input and output."""
+    async def spawn(self, argv: Sequence[str], environment: dict[str, str], *, with_errors: bool = False) -> Child:
+        """Start a child with a stream socket as its standard input and output, and as its standard error if asked."""
 
     async def mutate(self, label: str, call: Callable[[], Awaitable[T]]) -> T:
         """Make one call that changes something on the bus; ``label`` names it for logs and tests."""
@@ -123,13 +123,15 @@ class HostEffects:
         """See ``Effects``."""
         path.rmdir()
 
-    async def spawn(self, argv: Sequence[str], environment: dict[str, str]) -> Child:
+    async def spawn(self, argv: Sequence[str], environment: dict[str, str], *, with_errors: bool = False) -> Child:
         """See ``Effects``."""
         ours, theirs = socket.socketpair()
         with theirs:
+            end = theirs.fileno()
+            errors = end if with_errors else None
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *argv, stdin=theirs.fileno(), stdout=theirs.fileno(), env=environment
+                    *argv, stdin=end, stdout=end, stderr=errors, env=environment
                 )
             except BaseException:  # cancelled too: nobody would close it
                 ours.close()

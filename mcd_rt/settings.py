@@ -48,7 +48,7 @@ def trace_settings(paths: HostPaths) -> TracedSettings:
     ``AgentError`` (``settings-invalid``) with file and key.
     """
     settings, sources = Settings(), dict[str, Path]()
-    for file in _drop_ins(paths):
+    for file in drop_ins(paths):
         table = _parse(file)
         settings = _override(settings, table, file, prefix="")
         sources |= dict.fromkeys(_keys(table, ""), file)
@@ -58,7 +58,8 @@ def trace_settings(paths: HostPaths) -> TracedSettings:
     return TracedSettings(settings, sources)
 
 
-def _drop_ins(paths: HostPaths) -> Iterator[Path]:
+def drop_ins(paths: HostPaths) -> Iterator[Path]:
+    """The files that count, in their order; raises ``AgentError`` (``settings-invalid``)."""
     by_name = {file.name: file for directory in paths.settings for file in _files(directory)}
     nothing = ("/dev/null", str(paths.below("/dev/null")))
     for _, file in sorted(by_name.items()):

@@ -105,9 +105,9 @@ class EffectsDouble:
         self._strike("remove_directory", path)
         self._real.remove_directory(path)
 
-    async def spawn(self, argv: Sequence[str], environment: dict[str, str]) -> Child:
+    async def spawn(self, argv: Sequence[str], environment: dict[str, str], **more: bool) -> Child:
         self._strike("spawn", " ".join(argv))
-        return await self._real.spawn(argv, environment)
+        return await self._real.spawn(argv, environment, **more)
 
     async def mutate(self, label: str, call: Callable[[], Awaitable[T]]) -> T:
         self._strike("mutate", label)

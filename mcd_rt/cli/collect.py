@@ -9,15 +9,15 @@ from pathlib import Path
 
 from mcd_rt import __version__
 from mcd_rt.cli.context import host_paths
-from mcd_rt.cli.findings import COMMANDS, FINDINGS, Finding
+from mcd_rt.cli.findings import COMMANDS, FINDINGS, Finding, Found
 from mcd_rt.effects import Effects, HostEffects
 from mcd_rt.errors import AgentError
 from mcd_rt.hostpaths import HostPaths
-from mcd_rt.observed.command import hear_command
+from mcd_rt.observed.command import Heard, hear_all
 from mcd_rt.report.supportarchive import Part, pack, write_archive
 
-_PATIENCE = 30.0
-"""Seconds for each part: an archive without one of them is better than none."""
+_PATIENCE = 45.0
+"""Seconds for each part, more than a command may take: an archive without one of them is better than none."""
 
 _HEARD = 4 << 20
 _README = """\
@@ -26,6 +26,9 @@ What `mcd-rt collect` of mcd-rt {version} found on {moment}.
 Nothing of this was sent anywhere. It has no credentials, no environment, and of MachineConfigs only what
 concerns the kernel: their files, users and units are left out. What still looked like a secret is
 replaced by the word REDACTED. Look through it before you hand it on: names of hosts, images and registries are in it.
+
+NOT THERE: this host has no such thing. FAILED: it should have told something and did not; what it said of that is in
+the file, where it said anything. SILENT: it was asked and has nothing to say.
 
 {contents}
 """
@@ -36,9 +39,10 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser = verbs.add_parser(
         "collect",
         help="write a support archive, without secrets",
-        description="Writes a tar.gz with status, plan, settings, the kernel's part of the configs, record, host "
-        "facts, rpm-ostree's status and the journals of the services that matter. It changes nothing, and what "
-        "cannot be had is left out and named in its README. Run it as root: others see less.",
+        description="Writes a tar.gz with status, plan, settings and their drop-ins, the kernel's part of the configs, "
+        "which hooks there are, record, host facts, rpm-ostree's status and the journals of the services that matter. "
+        "It changes nothing; its README names what is not there, failed, or had nothing to say. Where the settings "
+        "are wrong, the rest is found with the defaults. Run it as root: others see less.",
     )
     parser.add_argument(
         "--output",
@@ -69,27 +73,40 @@ async def collect(effects: Effects, paths: HostPaths) -> list[Part]:
     parts: list[Part] = []
     contents: list[str] = []
     for name, about, find in (*FINDINGS, *_commands(effects, paths)):
-        text, missing = await _found(find, paths)
+        text, remark = await _found(find, paths)
         parts += [] if text is None else [Part(name, text)]
-        contents.append(f"{name:<28}{about}" + (f" -- NOT HERE: {missing}" if text is None else ""))
+        contents.append(f"{name:<28}{about}" + (f" -- {remark}" if remark else ""))
     moment = datetime.fromtimestamp(effects.now(), UTC).isoformat(timespec="seconds")
     readme = _README.format(version=__version__, moment=moment, contents="\n".join(contents))
     return [Part("README.txt", readme), *parts]
 
 
-async def _found(find: Callable[[HostPaths], Awaitable[str | None]], paths: HostPaths) -> tuple[str | None, str]:
+async def _found(find: Callable[[HostPaths], Awaitable[Found]], paths: HostPaths) -> Found:
     """What a finding says, or why it cannot be had."""
     try:
         async with asyncio.timeout(_PATIENCE):
-            return await find(paths), "the command is not there, failed, or has nothing to say"
+            return await find(paths)
     except AgentError as error:
-        return None, str(error.failure)
+        return Found(None, f"FAILED: {error.failure}")
+    except FileNotFoundError as error:
+        return Found(None, f"NOT THERE: {error}")
     except (TimeoutError, OSError) as error:
-        return None, str(error) or f"nothing for {_PATIENCE:g} s"
+        return Found(None, f"FAILED: {str(error) or f'nothing for {_PATIENCE:g} s'}")
 
 
 def _commands(effects: Effects, paths: HostPaths) -> list[Finding]:
-    def asking(program: str, *arguments: str) -> Callable[[HostPaths], Awaitable[str | None]]:
-        return lambda _paths: hear_command(effects, paths, program, arguments, limit=_HEARD)
+    def asking(program: str, *arguments: str) -> Callable[[HostPaths], Awaitable[Found]]:
+        async def ask(_paths: HostPaths) -> Found:
+            return _judged(await hear_all(effects, paths, program, arguments, limit=_HEARD))
+
+        return ask
 
     return [Finding(name, " ".join((program, *words)), asking(program, *words)) for name, program, *words in COMMANDS]
+
+
+def _judged(heard: Heard) -> Found:
+    if heard.status is None:
+        return Found(heard.text or None, "FAILED: it was ended, because it took too long")
+    if heard.status != 0:
+        return Found(heard.text or None, f"FAILED: exit status {heard.status}")
+    return Found(heard.text) if heard.text else Found(None, "SILENT: it has nothing to say")

@@ -19,6 +19,11 @@ _LEFTOVERS = ("~", ".rpmnew", ".rpmsave", ".rpmorig", ".swp")
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
+def directories_of(paths: HostPaths, occasion: Occasion) -> tuple[Path, ...]:
+    """Where hooks of an occasion may be; what is in a later one counts."""
+    return tuple(paths.below(f"{top}/{occasion}.d") for top in _TOPS)
+
+
 def has_hooks(paths: HostPaths, occasion: Occasion) -> bool:
     """Whether anything is there that may be a hook; what cannot be looked at may be one."""
     try:
@@ -46,8 +51,12 @@ def find_hooks(paths: HostPaths, occasion: Occasion) -> tuple[Path, ...]:
 
 
 def _named(paths: HostPaths, occasion: Occasion) -> dict[str, Path]:
-    directories = (paths.below(f"{top}/{occasion}.d") for top in _TOPS)
-    return {path.name: path for directory in directories if directory.exists() for path in _listed(directory)}
+    return {
+        path.name: path
+        for directory in directories_of(paths, occasion)
+        if directory.exists()
+        for path in _listed(directory)
+    }
 
 
 def _listed(directory: Path) -> Iterator[Path]:

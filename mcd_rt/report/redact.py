@@ -93,6 +93,11 @@ _PATTERNS = (
     (re.compile(r"(\blogin[ \t]{1,8}\S{1,200}[ \t]{1,8}password[ \t]{1,8})\S+"), rf"\1{REDACTED}"),
     # Bearer ...
     (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~\-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    # what stands where a file of somebody else's is wrong
+    (
+        re.compile(r"(\bnot (?:YAML|JSON): [^\n]{0,300}?, found )(?:'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")"),
+        rf"\1{REDACTED}",
+    ),
     # hashes of passwords (crypt(5)); JSON in base64, as web tokens and pull secrets are
     (re.compile(r"\$(?:1|2[abxy]?|5|6|7|y|gy)\$[A-Za-z0-9./$,=]+"), REDACTED),
     (re.compile(r"\b(?:eyJ|ewo|eyAi)[A-Za-z0-9+/_\-]{8,}={0,2}(?:\.[A-Za-z0-9_\-]*){0,2}"), REDACTED),

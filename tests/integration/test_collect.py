@@ -45,12 +45,14 @@ JOURNALCTL = f"""\
 #!/bin/sh
 echo "2026-11-24T03:00:00 node mcd-rt[1]: retrying: image-unreadable: https://core:{PROXY}@registry.example/v2/ refused"
 echo "2026-11-24T03:00:00 node rpm-ostreed[2]: Authorization: Bearer {JOURNAL}"
+echo "2026-11-24T03:00:00 node mcd-rt[1]: 50-drain: password: {JOURNAL}"
+echo "2026-11-24T03:00:00 node mcd-rt[1]: 50-drain: + kubectl --token {JOURNAL} drain node"
 """
 
 SYSTEMCTL = f"""\
 #!/bin/sh
 case "$*" in *Environment*) echo "Environment=TOKEN={TOKEN}";; esac
-echo ActiveState=active
+echo ActiveState=active "$@"
 """
 
 
@@ -68,6 +70,10 @@ def plant(scene):
     credential.parent.mkdir()
     credential.write_text(CREDENTIAL)
     configure(node, f'# the password is {COMMENT}\n[reboot]\nstrategy = "never"\n')
+    hook = node.paths.below("/etc/mcd-rt/pre-reboot.d/50-drain")
+    hook.parent.mkdir(parents=True)
+    hook.write_text(f"#!/bin/sh\nkubectl --token {TOKEN} drain\n")
+    hook.chmod(0o755)
     for name, script in (("journalctl", JOURNALCTL), ("systemctl", SYSTEMCTL)):
         command = node.paths.below(f"/usr/bin/{name}")
         command.write_text(script)
@@ -93,7 +99,7 @@ def found_in(data):
     return {secret for secret, ways in spelled.items() if any(way in data for way in ways)}
 
 
-async def collected(node, environment, *arguments):
+async def collected(node, environment, *arguments, silent=False):
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mcd_rt", "collect", *arguments),
         env=os.environ | node.environment | environment,
@@ -105,6 +111,7 @@ async def collected(node, environment, *arguments):
         out, err = await process.communicate()
     assert process.returncode == 0, err
     assert b"Traceback" not in err
+    assert not silent or err == b"", "what its children complain of belongs into the archive"
     return out
 
 
@@ -149,7 +156,11 @@ def test_no_secret_of_the_node_is_in_the_archive_and_what_is_needed_is(play, tmp
             assert b"ActiveState=active" in files["units.txt"]
             readme = files["README.txt"].decode()
             assert "status.txt" in readme
-            assert "/usr/bin/ostree admin status -- NOT HERE: the command is not there" in readme
+            assert "/usr/bin/ostree admin status -- NOT THERE: " in readme
+            assert b"mcd-rt-hooks.socket" in files["units.txt"]
+            assert "pre-reboot: 1 would be run" in files["hooks.txt"].decode()
+            assert "50-drain: -rwxr-xr-x" in files["hooks.txt"].decode()
+            assert b'strategy = "never"' in files["drop-ins.txt"]
 
     play(story())
 
@@ -163,10 +174,47 @@ def test_a_node_where_nothing_works_still_gives_an_archive(play, tmp_path):
             dead = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/nobody"}
             files = contents_of(await collected(node, dead, "--output", "-"))
             readme = files["README.txt"].decode()
-            for words in ("NOT HERE: agent-not-running", "NOT HERE: settings-invalid", "mcd-rt/record.json"):
+            for words in ("FAILED: agent-not-running", "FAILED: settings-invalid", "NOT THERE: "):
                 assert words in readme
             assert "host.json" in files
             assert {name: found_in(data) for name, data in files.items() if found_in(data)} == {}
+
+    play(story())
+
+
+def test_wrong_settings_take_no_evidence_away(play):
+    async def story():
+        async with served() as (scene, told):
+            node = scene.node
+            scene.ask_for(KernelType.DEFAULT)
+            await node.run_agent(AGENT)
+            await told.wait_for("steady")
+            wrong = node.root / "etc/mcd-rt/config.d/99-mine.toml"
+            wrong.write_text(f'[reboot]\nstrtegy = "#never"  # {COMMENT}\npassword = "{UNIT}"\n# {COMMENT}\n')
+            files = contents_of(await collected(node, {}, "--output", "-"))
+            assert "99-mine.toml: reboot.strtegy: unknown key" in files["README.txt"].decode()
+            assert b'[reboot]\nstrtegy = "#never"\npassword = REDACTED' in files["drop-ins.txt"]
+            assert found_in(files["drop-ins.txt"]) == set()
+            assert json.loads(files["configs.json"])[0]["kernel_type"] == "default"
+            assert files["plan.txt"].startswith(b"the settings are wrong: with the defaults (")
+
+    play(story())
+
+
+def test_a_command_that_is_not_there_one_that_fails_and_a_silent_one_are_told_apart(play):
+    async def story():
+        async with served() as (scene, _told):
+            for name, script in (("ostree", "echo so much; echo no repository >&2; exit 3"), ("journalctl", "exit 0")):
+                command = scene.node.paths.below(f"/usr/bin/{name}")
+                command.write_text(f"#!/bin/sh\n{script}\n")
+                command.chmod(0o755)
+            files = contents_of(await collected(scene.node, {}, "--output", "-", silent=True))
+            lines = {line.split()[0]: line for line in files["README.txt"].decode().splitlines() if " -- " in line}
+            assert "-- NOT THERE: " in lines["inhibitors.txt"]
+            assert lines["ostree.txt"].endswith("-- FAILED: exit status 3")
+            assert files["ostree.txt"] == b"so much\nno repository\n"
+            assert lines["boots.txt"].endswith("-- SILENT: it has nothing to say")
+            assert {"inhibitors.txt", "boots.txt"}.isdisjoint(files)
 
     play(story())
 

@@ -66,6 +66,7 @@ SECRET = "Zx9hunter2Qq"
         "machine registry.example login core password {}",
         "sha256~{}abcdefghijklmn",
         "ghp_{}abcdefghijklmn",
+        "config-invalid: /x.yaml:2:9: not YAML: while parsing a flow sequence, did not find ']', found ': {}'",
     ],
 )
 @pytest.mark.parametrize(
