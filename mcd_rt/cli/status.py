@@ -16,8 +16,9 @@ EXIT_CODES = {Health.HEALTHY: 0, Health.NEEDS_PERSON: 1, Health.BUSY: 3}
 _EPILOG = """\
 exit codes:
   0   healthy: the node runs what it is asked for, or nothing is asked of it
-  1   a person must act: blocked, held, trying again for an hour or for what only a person can mend, no agent
-  3   busy: on its way, waiting for a reboot, trying again
+  1   a person must act: blocked, held, no agent; no reboot.strategy chosen where it needs one; trying again, or waiting
+      for a lock server or a permission that is wrong, for an hour; trying again for what only a person can mend
+  3   busy: on its way, waiting for a reboot, also where that is a person's choice (never), trying again
 
 `mcd-rt explain` says more about the codes that are shown.
 """

@@ -6,6 +6,7 @@ import pytest
 
 from mcd_rt.holding import set_hold
 from mcd_rt.model.awaiting import Gate
+from mcd_rt.report.health import Health, health_of
 from mcd_rt.report.status import read_status
 from mcd_rt.report.words import describe_status
 from tests.integration.clocked import TUESDAY, staged
@@ -49,6 +50,14 @@ def is_held_for_a_while(stage):
 
 def nothing(_stage):
     pass
+
+
+def is_permitted_for_ever(stage):
+    stage.node.paths.below(PERMITTED).write_text("for ever\n")
+
+
+def chosen(settings, server):
+    return server.settings() if settings is None else settings
 
 
 WINDOWS = strategy("window", '[reboot.window]\nwindows = ["Tue 22:00 4h"]\ntime_zone = "Europe/Berlin"\n')
@@ -116,5 +125,34 @@ def test_status_says_when_a_lock_is_asked_for_again(play, monkeypatch):
             await stage.rest()
             said = f"it looks again at {at(TUESDAY + 120)} (in 2 min): {server.url} is asked for a slot again"
             assert next_of(stage) == (said, Gate.LOCK)
+
+    play(story())
+
+
+@pytest.mark.parametrize(
+    ("settings", "act", "answer", "at_once", "later"),
+    [
+        (strategy("never"), nothing, b"", Health.BUSY, Health.BUSY),
+        ("", has_kubelet, b"", Health.NEEDS_PERSON, Health.NEEDS_PERSON),
+        (None, nothing, response("404 Not Found"), Health.BUSY, Health.NEEDS_PERSON),
+        (None, nothing, response("503 Service Unavailable"), Health.BUSY, Health.NEEDS_PERSON),
+        (None, nothing, response("409 Conflict", FULL), Health.BUSY, Health.BUSY),
+        (strategy("permission-file"), nothing, b"", Health.BUSY, Health.BUSY),
+        (strategy("permission-file"), is_permitted_for_ever, b"", Health.BUSY, Health.NEEDS_PERSON),
+        (strategy("sentinel", f'[reboot.sentinel]\npath = "{ASKS}"\n'), nothing, b"", Health.BUSY, Health.BUSY),
+    ],
+)
+def test_a_staged_change_needs_a_person_for_what_only_a_person_mends(
+    play, monkeypatch, settings, act, answer, at_once, later
+):
+    async def story():
+        async with lock_server() as server, staged(monkeypatch, chosen(settings, server)) as stage:
+            server.answer = answer
+            act(stage)
+            for seconds, health in ((0, at_once), (2 * HOUR, later), (30 * 24 * HOUR, later)):
+                stage.effects.time = TUESDAY + seconds
+                await stage.rest()
+                status = read_status(stage.node.paths)
+                assert health_of(status, stage.effects.now(), running=True) is health, seconds
 
     play(story())

@@ -174,6 +174,8 @@ def test_a_bar_grows():
         (replace(STEADY, state=State.OBSERVING), Health.HEALTHY),
         (replace(STEADY, state=State.OBSERVING, failure=REASON), Health.BUSY),
         (replace(STEADY, state=State.STAGED), Health.BUSY),
+        (replace(STEADY, state=State.STAGED, failure=Failure(Code.STRATEGY_MISSING, "")), Health.NEEDS_PERSON),
+        (replace(STEADY, state=State.STAGED, failure=Failure(Code.SETTINGS_INVALID, "")), Health.NEEDS_PERSON),
         (replace(STEADY, state=State.FETCHING), Health.BUSY),
         (FULL, Health.BUSY),
         (replace(FULL, failure_since=None), Health.BUSY),
@@ -186,6 +188,13 @@ def test_a_bar_grows():
 def test_a_status_comes_to(status, health):
     assert health_of(status, NOW, running=True) is health
     assert health_of(status, NOW, running=False) is Health.NEEDS_PERSON
+
+
+@pytest.mark.parametrize("code", [Code.LOCK_PROTOCOL, Code.LOCK_UNREACHABLE, Code.PERMISSION_INVALID])
+def test_what_lets_a_staged_change_go_may_be_wrong_for_an_hour(code):
+    staged = replace(STEADY, state=State.STAGED, failure=Failure(code, ""), failure_since=NOW - PATIENCE)
+    assert health_of(staged, NOW, running=True) is Health.BUSY
+    assert health_of(staged, NOW + 1, running=True) is Health.NEEDS_PERSON
 
 
 def test_the_exit_code_says_the_same(tmp_path, monkeypatch, capsys):
