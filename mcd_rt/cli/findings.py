@@ -31,7 +31,7 @@ from mcd_rt.report.health import health_of
 from mcd_rt.report.reporter import Reporter
 from mcd_rt.report.scrape import scrape
 from mcd_rt.report.space import space_of
-from mcd_rt.report.status import read_status
+from mcd_rt.report.status import as_of, read_status
 from mcd_rt.report.words import describe_status
 from mcd_rt.settings import drop_ins, load_settings, trace_settings
 
@@ -64,7 +64,8 @@ def _settings_or_defaults(paths: HostPaths) -> tuple[Settings, str]:
 
 
 async def _status(paths: HostPaths) -> Found:
-    status, running, now = read_status(paths), is_agent_running(paths), HostEffects().now()
+    now = HostEffects().now()
+    status, running = as_of(read_status(paths), now), is_agent_running(paths)
     judged = f"health: {health_of(status, now, running=running)}"
     lines = [*describe_status(status, now, running=running), judged, "", json.dumps(asdict(status), indent=1)]
     return Found("\n".join(lines) + "\n")

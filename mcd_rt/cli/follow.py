@@ -11,7 +11,7 @@ from mcd_rt.effects import HostEffects
 from mcd_rt.errors import AgentError
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.report.health import health_of
-from mcd_rt.report.status import VERSION, Status, decode_status
+from mcd_rt.report.status import VERSION, Status, as_of, decode_status
 from mcd_rt.report.words import bar, moment
 
 _BACK = "\r\x1b[K"
@@ -35,7 +35,7 @@ async def follow_status(paths: HostPaths, *, as_json: bool) -> NoReturn:
 def status_json(status: Status, now: float, *, running: bool) -> str:
     """One JSON object on one line, as ``status.schema.json`` says."""
     judged = {"health": health_of(status, now, running=running), "agent_running": running}
-    return json.dumps({"version": VERSION, **asdict(status), **judged})
+    return json.dumps({"version": VERSION, **asdict(as_of(status, now)), **judged})
 
 
 class FollowedLines:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from mcd_rt.effects import Effects, write_durably
 from mcd_rt.errors import AgentError, Code, Failure
@@ -89,6 +89,13 @@ def failing_codes(status: Status) -> tuple[Code, ...]:
 
 def _codes(*failures: Failure | None) -> tuple[Code, ...]:
     return tuple(dict.fromkeys(failure.code for failure in failures if failure is not None))
+
+
+def as_of(status: Status, now: float) -> Status:
+    """The status as it is true at ``now``: a hold ends by itself, with nobody there to say so."""
+    if status.held and status.held_until is not None and status.held_until <= now:
+        return replace(status, held=False, held_until=None)
+    return status
 
 
 def write_status(effects: Effects, paths: HostPaths, status: Status) -> None:

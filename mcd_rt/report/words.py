@@ -8,7 +8,7 @@ from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.content import Judge
 from mcd_rt.model.record import Switch
 from mcd_rt.model.state import State
-from mcd_rt.report.status import Status
+from mcd_rt.report.status import Status, as_of
 
 _LABEL = 12
 _BAR = 20
@@ -64,6 +64,7 @@ _UNTIL: Mapping[Gate, str] = {
 
 def describe_status(status: Status, now: float, *, running: bool) -> list[str]:
     """The status as lines for people; ``running``: whether its agent runs."""
+    status = as_of(status, now)
     last = "" if running else "  (no agent runs now: this is what it said last)"
     since = f"{moment(status.since)} ({age(now - status.since)})"
     return [f"{status.state} since {since}{last}", f"  {status.summary}", *_facts(status), *_troubles(status, now)]

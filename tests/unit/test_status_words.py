@@ -159,6 +159,14 @@ def test_a_bar_grows():
     assert bar(-1) == ""
 
 
+@pytest.mark.parametrize(("until", "is_on"), [(None, True), (NOW + 1, True), (NOW, False), (NOW - 3600, False)])
+def test_a_hold_that_has_run_out_is_not_shown_whoever_wrote_the_status_before(until, is_on):
+    status = replace(STEADY, held=True, held_until=until)
+    assert ("hold:" in said(status)) is is_on
+    told = json.loads(status_json(status, NOW, running=True))
+    assert (told["held"], told["held_until"]) == (is_on, until if is_on else None)
+
+
 # What it comes to
 
 
