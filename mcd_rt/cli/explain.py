@@ -6,9 +6,13 @@ import textwrap
 from difflib import get_close_matches
 
 from mcd_rt.cli.context import host_paths
+from mcd_rt.effects import HostEffects
 from mcd_rt.errors import Code
+from mcd_rt.hostpaths import HostPaths
+from mcd_rt.lock import is_agent_running
 from mcd_rt.report.codes import CodeText, load_texts, without_links
-from mcd_rt.report.status import codes_of, read_status
+from mcd_rt.report.status import Status, codes_of, read_status
+from mcd_rt.report.words import next_step
 
 _WIDTH = 100
 _NOT_UNDERSTOOD = 64
@@ -38,14 +42,29 @@ def run(arguments: argparse.Namespace) -> int:
     if unknown:
         print("\n".join(map(_not_known, unknown)))
         return _NOT_UNDERSTOOD
-    codes = [Code(word) for word in arguments.code] or list(codes_of(read_status(host_paths())))
+    codes = [Code(word) for word in arguments.code] or codes_of_node(host_paths())
     if arguments.json:
         print(json.dumps({code.value: _document(texts[code]) for code in codes}))
     elif codes:
         print("\n\n".join("\n".join(explain(texts[code])) for code in codes))
     else:
-        print("nothing is wrong now; `mcd-rt explain --list` prints every code there is")
+        print("\n".join(_without_code(read_status(host_paths()), HostEffects().now())))
     return 0
+
+
+def codes_of_node(paths: HostPaths) -> list[Code]:
+    """What this node's agent says now; that there is none, if none runs."""
+    told = codes_of(read_status(paths))
+    return [*told] if is_agent_running(paths) else [Code.AGENT_NOT_RUNNING, *told]
+
+
+def _without_code(status: Status, now: float) -> list[str]:
+    """Nothing is wrong, which need not mean that there is nothing to wait for."""
+    return [
+        "nothing is wrong now; `mcd-rt explain --list` prints every code there is",
+        f"  {status.state}: {' '.join(status.summary.split())}",
+        f"  next: {next_step(status, now)}",
+    ]
 
 
 def explain(text: CodeText) -> list[str]:

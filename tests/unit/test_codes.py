@@ -11,6 +11,8 @@ import pytest
 from mcd_rt.cli.main import _VERBS, main
 from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.lock import only_agent
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.settings import Settings
 from mcd_rt.model.state import State
 from mcd_rt.plan.outcome import Retry, outcome_of_failure
@@ -176,10 +178,19 @@ def test_all_can_be_listed_and_had_as_json(capsys):
 def test_without_a_code_it_is_what_this_node_says_now(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("MCD_RT_ROOT", str(tmp_path))
     say = EffectsDouble()
-    write_status(say, HostPaths(tmp_path), Status(State.STEADY, 1.0, "boot", 1))
-    assert "nothing is wrong now" in explained(capsys)[1]
+    with only_agent(say, HostPaths(tmp_path)):
+        write_status(say, HostPaths(tmp_path), Status(State.STEADY, 1.0, "boot", 1))
+        assert "nothing is wrong now" in explained(capsys)[1]
+        waits = Status(State.STAGED, 1.0, "boot", 1, "waits for somebody", awaiting=Awaiting(Gate.PERSON))
+        write_status(say, HostPaths(tmp_path), waits)
+        text = explained(capsys)[1]
+        assert "nothing is wrong now" in text
+        assert "staged: waits for somebody" in text
+        assert "next: a reboot at `mcd-rt reboot`; no end was given" in text
+    assert explained(capsys)[1].startswith("agent-not-running\n")
     failure, also = Failure(Code.BASE_UNKNOWN, "m", "h"), (Failure(Code.TUNED_LEFT_ALONE, "m", "h"),)
-    write_status(say, HostPaths(tmp_path), Status(State.BLOCKED, 1.0, "boot", 1, failure=failure, also=also))
-    text = explained(capsys)[1]
+    with only_agent(say, HostPaths(tmp_path)):
+        write_status(say, HostPaths(tmp_path), Status(State.BLOCKED, 1.0, "boot", 1, failure=failure, also=also))
+        text = explained(capsys)[1]
     assert text.startswith("base-unknown\n")
     assert "\n\ntuned-left-alone\n" in text
