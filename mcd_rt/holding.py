@@ -16,8 +16,11 @@ def set_hold(context: Context, seconds: float | None) -> str:
     now = context.effects.now()
     hold = Hold(now, None if seconds is None else now + seconds)
     remember(context, replace(load_record(context.paths), hold=hold))
-    end = "until `mcd-rt resume`" if seconds is None else f"for {seconds:g} s"
-    return f"this node is not rebooted {end}"
+    if seconds is None:
+        return "this node is not rebooted until `mcd-rt resume`"
+    from mcd_rt.report.words import age, moment  # noqa: PLC0415 - an idle agent has nothing to put into words
+
+    return f"this node is not rebooted for {age(seconds)}, until {moment(now + seconds)}"
 
 
 def end_hold(context: Context) -> str:

@@ -12,6 +12,7 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Phase
 from mcd_rt.model.state import State
 from mcd_rt.plan.outcome import Retry, Settled
+from mcd_rt.record import load_record
 from mcd_rt.report.status import read_status
 from mcd_rt.report.words import describe_status
 from mcd_rt.sim.faults import ANY, Hold
@@ -437,7 +438,9 @@ def test_a_hold_and_a_reboot_as_people_type_them(play):
             fill_cache(scene)
             configure(node, '[reboot]\nstrategy = "never"\n')
             code, text = await type_on(node, "hold", "--for", "1h30m")
-            assert (code, text) == (0, "this node is not rebooted for 5400 s\n")
+            assert (code, text.partition(", until ")[0]) == (0, "this node is not rebooted for 1 h 30 min")
+            end = datetime.fromisoformat(text.partition(", until ")[2].strip()).timestamp()
+            assert end == pytest.approx(load_record(node.paths).hold.until, abs=1)
             scene.ask_for(KernelType.REALTIME)
             await node.run_agent(AGENT)
             await said.wait_for("staged", contains="held by `mcd-rt hold`")
