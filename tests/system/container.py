@@ -7,12 +7,16 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests.system.host.groups import in_groups, kept
 from tests.system.package import TOP, packages, unpack
 from tests.system.patience import PATIENCE
 
+OVERLAY = "mcd-rt-tests"
+"""What its mounts are called, by which they are found when nobody looks after them any more."""
 _TARGET = """\
 [Unit]
 Requires=basic.target {units}
@@ -42,52 +46,52 @@ def why_not() -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One that is off; use ``prepared``."""
+
+    name: str
+    root: Path
+    groups: tuple[Path, ...]
+
+    def boot(self, units: tuple[str, ...], command: str) -> str:
+        """Boot it with these units, run a Python command in it, wait until it is off; returns what it printed."""
+        listed = " ".join(units)
+        system = self.root / "etc/systemd/system"
+        (system / "story.service").write_text(_STORY.format(units=listed, command=command))
+        (system / "story.target").write_text(_TARGET.format(units=f"{listed} story.service"))
+        nspawn = ["systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine={self.name}", "--register=no"]
+        nspawn += ["--keep-unit", "--private-network", "--console=read-only", "--bind-ro=/dev/null:/etc/fstab"]
+        nspawn += ["--boot", "--", "--unit=story.target", "--show-status=0"]
+        done = subprocess.run(
+            in_groups(self.groups, nspawn),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.stdout.decode(errors="replace")
+
+
 @contextmanager
-def prepared(place: Path) -> Iterator[Path]:
-    """The root of a container with the packages, and ``tests`` below ``/opt/mcd-rt``; unmounted with the block."""
-    with ExitStack() as stack:
-        _mount(stack, "tmpfs", place, "size=1g")
-        for name in ("upper", "work", "root"):
-            (place / name).mkdir()
-        root = place / "root"
-        _mount(stack, "overlay", root, f"lowerdir=/,upperdir={place}/upper,workdir={place}/work")
+def prepared(place: Path) -> Iterator[Container]:
+    """The root of a container with the packages, and ``tests`` below ``/opt/mcd-rt``; all is gone after the block."""
+    with kept(place) as own:
+        memory, root = place / "memory", place / "root"
+        for folder in (memory, root):
+            folder.mkdir()
+        _mount("tmpfs", memory, "size=1g")
+        for name in ("upper", "work"):
+            (memory / name).mkdir()
+        _mount("overlay", root, f"lowerdir=/,upperdir={memory}/upper,workdir={memory}/work")
         (root / "etc/machine-id").unlink(missing_ok=True)
         (root / "etc/machine-id").write_text("")
         unpack(packages(), root)
         ignored = shutil.ignore_patterns("__pycache__", "captures")
         shutil.copytree(TOP / "tests", root / "opt/mcd-rt/tests", ignore=ignored)
-        yield root
+        yield Container(own.name, root, own.groups)
 
 
-def boot(root: Path, name: str, units: tuple[str, ...], command: str) -> str:
-    """Boot it with these units, run a Python command in it, wait until it is off; returns what it printed."""
-    listed = " ".join(units)
-    system = root / "etc/systemd/system"
-    (system / "story.service").write_text(_STORY.format(units=listed, command=command))
-    (system / "story.target").write_text(_TARGET.format(units=f"{listed} story.service"))
-    groups = [Path("/sys/fs/cgroup") / kind / name for kind in ("systemd", "unified")]
-    joins = "; ".join(
-        f"mkdir -p {group} && echo $$ > {group}/cgroup.procs" for group in groups if group.parent.is_dir()
-    )
-    nspawn = ["systemd-nspawn", "--quiet", "--directory", str(root), "--machine", name, "--register=no", "--keep-unit"]
-    nspawn += ["--private-network", "--console=read-only", "--bind-ro=/dev/null:/etc/fstab"]
-    nspawn += ["--boot", "--", "--unit=story.target", "--show-status=0"]
-    script = f'{joins or ":"}; exec "$@"'
-    done = subprocess.run(
-        ["sh", "-c", script, "sh", *nspawn],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=PATIENCE,
-        check=False,
-    )
-    for group in groups:
-        for inner in sorted(group.rglob("*/"), reverse=True):
-            inner.rmdir()
-        group.rmdir()
-    return done.stdout.decode(errors="replace")
-
-
-def _mount(stack: ExitStack, kind: str, place: Path, options: str) -> None:
-    subprocess.run(["mount", "-t", kind, "-o", options, "mcd-rt-tests", str(place)], check=True)
-    stack.callback(subprocess.run, ["umount", "--lazy", str(place)], check=True)
+def _mount(kind: str, place: Path, options: str) -> None:
+    subprocess.run(["mount", "-t", kind, "-o", options, OVERLAY, str(place)], check=True)

@@ -1,7 +1,6 @@
 """The workers do their work as units, in their sandboxes, on a booted systemd: a secret they are lent, keys, RPM."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from mcd_rt.model.image import ImageReference
 from tests.system.conftest import ANYTHING, Vendor
-from tests.system.container import boot, prepared, why_not
+from tests.system.container import prepared, why_not
 
 UNITS = Path(__file__).parents[2] / "systemd"
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
@@ -33,9 +32,8 @@ def test_packages_come_from_a_registry_by_the_units_alone(
     tmp_path, vendor: Vendor, layout: ImageReference, lends, user, secret, mode
 ):
     """The secret is root's, and the agent is not; where systemd is too old to lend it, the agent has to be root."""
-    place = tmp_path / "container"
-    place.mkdir()
-    with prepared(place) as root:
+    with prepared(tmp_path / "container") as container:
+        root = container.root
         users = root / "usr/lib/sysusers.d/mcd-rt.conf"
         subprocess.run(["systemd-sysusers", f"--root={root}", str(users)], check=True, capture_output=True)
         if not lends:
@@ -49,7 +47,7 @@ def test_packages_come_from_a_registry_by_the_units_alone(
         shutil.copytree(layout.place, root / "opt/layout")
         story = f"-m tests.system.inside /opt/layout {user} {secret} {mode}"
         sockets = ("mcd-rt-fetch.socket", "mcd-rt-inspect.socket")
-        printed = boot(root, f"mcd-rt-tests-{os.getpid()}", sockets, story)
+        printed = container.boot(sockets, story)
         notes = {name: (root / "opt/mcd-rt" / name) for name in ("said", "complained", "journal")}
         texts = {"printed": printed} | {name: path.read_text() if path.exists() else "" for name, path in notes.items()}
     assert texts["said"], texts

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.system.host.machine import in_groups
+from tests.system.host.groups import in_groups
 
 _QEMU = ("qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-smp", "2", "-m", "1024")
 _QEMU += ("-nodefaults", "-display", "none", "-no-reboot")

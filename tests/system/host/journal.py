@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.system.host.groups import in_groups
 from tests.system.patience import PATIENCE
 
 AGENT = "mcd-rt.service"
@@ -41,9 +42,8 @@ class Journal:
         follow = ["journalctl", f"--directory={self._directory}", "--follow", "--no-tail", "-o", "json", "--all"]
         if self._cursor:
             follow.append(f"--after-cursor={self._cursor}")
-        joins = "; ".join(f"echo $$ > {group}/cgroup.procs" for group in self._groups)
         self._follower = subprocess.Popen(
-            ["sh", "-c", f'{joins}; exec "$@"', "sh", *follow],
+            in_groups(self._groups, follow),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Cleans up after one test host, also when the tests are killed: waits for the end of its standard input.
+"""Cleans up after one test host or container, also when the tests are killed: waits for the end of its standard input.
 
 Arguments: the directory, and the control groups. What lives in the groups is killed, then groups, mounts and files
 are removed; says ``clean``, or what is left.

@@ -4,7 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-_NAME = "mcd-rt-host-"
+from tests.system.container import OVERLAY
+from tests.system.host.groups import NAME
 
 
 def kept() -> list[str]:
@@ -23,13 +24,20 @@ def kept() -> list[str]:
 def leftovers() -> list[str]:
     """Control groups, mounts, loop devices and processes that nobody looks after."""
     living = " ".join(kept())
-    groups = {group.name: str(group) for group in Path("/sys/fs/cgroup").glob(f"*/{_NAME}*")}
-    groups |= {group.name: str(group) for group in Path("/sys/fs/cgroup").glob(f"{_NAME}*")}
+    groups = {group.name: str(group) for group in Path("/sys/fs/cgroup").glob(f"*/{NAME}*")}
+    groups |= {group.name: str(group) for group in Path("/sys/fs/cgroup").glob(f"{NAME}*")}
     found = [place for name, place in groups.items() if name not in living]
-    disks = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if "/sysroot/boot " in line]
-    found += [place for place in disks if place.removesuffix("/sysroot/boot") not in living]
+    for line in Path("/proc/mounts").read_text().splitlines():
+        source, place, *_ = line.split()
+        if (source == OVERLAY or place.endswith("/sysroot/boot")) and _owner(place) not in living:
+            found.append(place)
     loops = subprocess.check_output(["losetup", "--list", "--noheadings", "-O", "BACK-FILE"], text=True).split()
     return found + [loop for loop in loops if loop.endswith("/boot.img") and str(Path(loop).parent) not in living]
+
+
+def _owner(mounted: str) -> str:
+    """The directory of the host that has this mounted."""
+    return mounted.removesuffix("/sysroot/boot").removesuffix("/root").removesuffix("/memory")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A test host: systemd as the first process of a container that boots real ostree deployments.
 
-Everything of it is in one directory and in control groups of its own, which ``keeper.py`` removes when this block is
-left, and when this process is killed.
+Everything of it is in one directory and in control groups of its own, which ``keeper.py`` removes when the block
+``machine`` is left, and when this process is killed.
 """
 
 import os
@@ -10,21 +10,18 @@ import select
 import shutil
 import socket
 import subprocess
-import sys
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.system.host.groups import in_groups, kept, version_of
 from tests.system.host.sysroot import Entry, Sysroot
 from tests.system.patience import PATIENCE
 
 REBOOT = 133
 """How systemd-nspawn says that the container wants to be booted again."""
 
-KEEPER = Path(__file__).with_name("keeper.py")
-_CGROUPS = Path("/sys/fs/cgroup")
 _REBOOTS_ON_THE_WAY = 3
 
 
@@ -82,7 +79,9 @@ class Machine:
                     stdin=subprocess.DEVNULL,
                     stdout=console,
                     stderr=subprocess.STDOUT,
-                    env=os.environ | {"NOTIFY_SOCKET": str(address), "SYSTEMD_NSPAWN_LOCK": "0"},
+                    env=os.environ
+                    | {"NOTIFY_SOCKET": str(address), "SYSTEMD_NSPAWN_LOCK": "0"}
+                    | version_of(self.groups),
                     start_new_session=True,
                 )
             return self._is_ready(notified)
@@ -145,6 +144,11 @@ class Machine:
         assert self._nspawn is not None, "it is off"
         os.kill(self.leader, 9)
         self.wait_off()
+
+    def bury(self) -> None:
+        """Ask for the exit status of the container, which is at its end."""
+        if self._nspawn is not None:
+            self._nspawn.wait()
 
     def report(self) -> str:
         """What an operator would look at after a failure: console, units, status, record, journal."""
@@ -214,36 +218,13 @@ class Machine:
             os.close(ended)
 
 
-def in_groups(groups: tuple[Path, ...], command: list[str]) -> list[str]:
-    """The command, begun in control groups, where the keeper finds it."""
-    joins = "; ".join(f"echo $$ > {group}/cgroup.procs" for group in groups)
-    return ["sh", "-c", f'{joins}; exec "$@"', "sh", *command]
-
-
 @contextmanager
 def machine(place: Path, layer: Path) -> Iterator[Machine]:
     """A host that is off, with nothing on its disk; everything is gone after the block, however it is left."""
-    name = f"mcd-rt-host-{uuid.uuid4().hex[:8]}"
-    kinds = [kind for kind in ("systemd", "unified") if (_CGROUPS / kind).is_dir()] or [""]
-    groups = tuple(_CGROUPS / kind / name for kind in kinds)
-    keeper = subprocess.Popen(
-        [sys.executable, str(KEEPER), str(place), *map(str, groups)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    host = Machine(name, place, layer, groups)
-    try:
-        place.mkdir(parents=True)
-        for group in groups:
-            group.mkdir()
+    with ExitStack() as afterwards, kept(place) as own:
+        host = Machine(own.name, place, layer, own.groups)
+        afterwards.callback(host.bury)  # what the keeper has killed
         yield host
-    finally:
-        said, _ = keeper.communicate()
-        if host._nspawn is not None:
-            host._nspawn.wait()
-        assert said == "clean\n", f"something of {name} is left: {said}"
 
 
 def _tail(file: Path) -> str:

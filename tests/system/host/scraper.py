@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.monitoring import RULES
-from tests.system.host.machine import Machine, in_groups
+from tests.system.host.groups import in_groups
+from tests.system.host.machine import Machine
 from tests.system.patience import PATIENCE
 
 _CONFIG = """\
