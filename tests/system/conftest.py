@@ -41,7 +41,7 @@ def usr_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return layer
 
 
-_FAILED = pytest.StashKey[bool]()
+_HOSTS = pytest.StashKey[list[Host]]()
 _HERE = Path(__file__).parent
 
 
@@ -56,10 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember what failed, for those who clean up after it."""
+    """Show the hosts of a test that failed while they are still there: in its own steps, or in those of a fixture."""
     report = yield
-    if call.when == "call":
-        item.stash[_FAILED] = report.failed
+    if report.failed and call.when != "teardown":
+        for opened in item.stash.get(_HOSTS, []):
+            report.sections.append((f"host {opened.machine.name}", opened.machine.report()))
     return report
 
 
@@ -67,20 +68,20 @@ def pytest_runtest_makereport(
 def host(tmp_path: Path, usr_layer: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     """A real ostree host that is installed and off; if the test fails, all that an operator would look at is shown."""
     with open_host(tmp_path / "host", usr_layer) as opened:
-        yield from _reported(opened, request)
+        yield shown(opened, request)
 
 
 @pytest.fixture
 def os_host(tmp_path: Path, usr_layer: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     """The same, where images are operating systems that the host does not have."""
     with open_host_with_os_images(tmp_path / "host", usr_layer) as opened:
-        yield from _reported(opened, request)
+        yield shown(opened, request)
 
 
-def _reported(opened: Host, request: pytest.FixtureRequest) -> Iterator[Host]:
-    yield opened
-    if request.node.stash.get(_FAILED, False):
-        print(opened.machine.report())
+def shown(opened: Host, request: pytest.FixtureRequest) -> Host:
+    """The host, which is shown if the test fails."""
+    request.node.stash.setdefault(_HOSTS, []).append(opened)
+    return opened
 
 
 @pytest.fixture(scope="session")
