@@ -1,7 +1,8 @@
 """Puts the agent out of its image onto a node whose /usr is read-only: below /usr/local and /etc, which are the node's.
 
 ``/usr/libexec/mcd-rt/python /usr/share/mcd-rt/install_on_host.py HOST``, where HOST is the node's root. Run again with
-another version it replaces the earlier one; a process that runs keeps the files it has.
+another version it replaces the earlier one. Stop the agent before and start it after, as mcd-rt-install.sh does: it
+loads parts of itself when it needs them, and would find those of the other version.
 """
 
 import shutil
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 _MOVED = (("/usr/bin/mcd-rt", "/usr/local/bin/mcd-rt"), ("/usr/lib/mcd-rt", "/usr/local/lib/mcd-rt"))
-_TREES = ("libexec/mcd-rt", "lib/mcd-rt")
+_TREES = ("lib/mcd-rt", "libexec/mcd-rt")  # the first has the label by which mcd-rt-install.sh knows that all is whole
 _FILES = (
     ("usr/lib/systemd/system", "mcd-rt*", "etc/systemd/system"),
     ("usr/lib/systemd/catalog", "mcd-rt*", "usr/local/lib/systemd/catalog"),

@@ -11,7 +11,7 @@ import pytest
 from mcd_rt.model.image import ImageReference
 from mcd_rt.sim.image import Compression, Layer, write_layout
 from tests.system.host.scene import Host, open_host, open_host_with_os_images
-from tests.system.host.usrlayer import write_layer
+from tests.system.host.usrlayer import write_bare_layer, write_layer
 from tests.system.patience import STORY
 from tests.system.registry import Authority, Registry, make_authority, missing_programs, run_registry
 from tests.system.rpms import Signer, build_rpms, end_agent, make_signer, sign_rpms
@@ -38,6 +38,15 @@ def usr_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layer = tmp_path_factory.mktemp("layer")
     layer.chmod(0o755)
     write_layer(layer)
+    return layer
+
+
+@pytest.fixture(scope="session")
+def bare_usr_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for hosts that have no agent yet."""
+    layer = tmp_path_factory.mktemp("bare-layer")
+    layer.chmod(0o755)
+    write_bare_layer(layer)
     return layer
 
 
@@ -68,6 +77,13 @@ def pytest_runtest_makereport(
 def host(tmp_path: Path, usr_layer: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     """A real ostree host that is installed and off; if the test fails, all that an operator would look at is shown."""
     with open_host(tmp_path / "host", usr_layer) as opened:
+        yield shown(opened, request)
+
+
+@pytest.fixture
+def bare_host(tmp_path: Path, bare_usr_layer: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The same without the agent's packages; what is enabled is started, as on other hosts."""
+    with open_host(tmp_path / "host", bare_usr_layer) as opened:
         yield shown(opened, request)
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from mcd_rt import __version__
 from mcd_rt.sim.image import Compression, Layer, write_layout
@@ -136,12 +135,3 @@ def test_both_units_of_the_container_give_it_what_the_transaction_needs(name):
         "mcd-rt-container.service": ("--pid=host", "--network=host", "--volume=/run:/run ", "--volume=/:/host:ro"),
     }[name]
     assert [word for word in words if word not in text] == []
-
-
-def test_the_manifest_that_installs_the_agent_starts_what_there_is():
-    manifest = yaml.safe_load((TOP / "packaging/manifests/99-worker-mcd-rt.yaml").read_text())
-    [unit] = manifest["spec"]["config"]["systemd"]["units"]
-    started = next(line for line in unit["contents"].splitlines() if "systemctl --no-block start" in line)
-    for name in started.partition("start ")[2].split():
-        assert (TOP / "systemd" / name).exists()
-    assert "/usr/share/mcd-rt/install_on_host.py" in unit["contents"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).parents[2] / "systemd"
+MANIFESTS = UNITS.parent / "packaging/manifests"
 HOST = Path("/usr/lib/systemd/system")
 
 
@@ -42,6 +43,17 @@ def test_systemd_finds_nothing(root):
     units = sorted(unit.name.replace("@.", "@1.") for unit in UNITS.iterdir())
     assert "mcd-rt.service" in units
     assert verified(root, *units) == (0, "")
+
+
+def test_systemd_finds_nothing_in_what_installs_the_agent_on_a_pool(root):
+    names = ("mcd-rt-install.service", "mcd-rt-install.timer")
+    for name in names:
+        shutil.copy(MANIFESTS / name, root / "etc/systemd/system")
+    script = root / "usr/local/bin/mcd-rt-install.sh"
+    script.parent.mkdir(parents=True)
+    shutil.copy2(MANIFESTS / script.name, script)
+    script.chmod(0o755)
+    assert verified(root, *names) == (0, "")
 
 
 @pytest.mark.parametrize(

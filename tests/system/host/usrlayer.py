@@ -1,10 +1,12 @@
 """What lies over this machine's /usr in a test host: the files of the self-contained packages, and rpm-ostreed.
 
 The agent is the package's, with the interpreter that is in it. rpm-ostreed runs in this machine's Python, which can
-load libostree's bindings, and takes the simulator and the libraries from the package too.
+load libostree's bindings, and has the simulator and the libraries of the package, at a place of its own: a host may be
+one where the package is installed later.
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.system.package import packages, unpack
@@ -15,7 +17,7 @@ PACKAGING = REPOSITORY / "packaging"
 _INSTALLED = ("mcd-rt", "mcd-rt-simulator")
 SIMULATED = "/usr/lib/simulated-rpm-ostreed"
 """Where the tests' own parts of a host are."""
-PYTHON = ("env", f"PYTHONPATH={SIMULATED}:/usr/lib/mcd-rt/python/site-packages", "/usr/bin/python3")
+PYTHON = ("env", f"PYTHONPATH={SIMULATED}", "/usr/bin/python3")
 """A command that runs them."""
 _ACTIONS = [
     "install-uninstall-packages",
@@ -151,32 +153,50 @@ _POLICY = """\
 
 
 def write_layer(usr: Path) -> None:
-    """Fill an empty directory."""
-    _install(usr)
+    """Fill an empty directory: a host that has the packages."""
+    _write_simulated(usr)
+    _with_files_of_packages(usr, lambda root: shutil.copytree(root / "usr", usr, symlinks=True, dirs_exist_ok=True))
+    pretence = "lib/systemd/system/mcd-rt.service.d/90-simulated-kernel.conf"
+    _write(usr / pretence.replace("mcd-rt.service", "mcd-rt-firstboot.service"), _FILES[pretence])
+
+
+def write_bare_layer(usr: Path) -> None:
+    """The same without the packages: what starts there at boot is what is enabled."""
+    _write_simulated(usr)
+    target = usr / "lib/systemd/system/host.target"
+    target.write_text(target.read_text().replace("mcd-rt.service", "multi-user.target"))
+    _write(
+        usr / "lib/systemd/system-preset/99-default-disable.preset", "disable *\n"
+    )  # as the hosts we are for have it
+    _write(usr / "bin/podman", f'#!/bin/sh\nexec {" ".join(PYTHON)} -m tests.system.host.podman "$@"\n')
+    (usr / "bin/podman").chmod(0o755)
+
+
+def users_of(usr: Path) -> Path:
+    """The sysusers.d file of the package; an empty one on a host that has no package."""
+    found = usr / "lib/sysusers.d/mcd-rt.conf"
+    return found if found.exists() else Path("/dev/null")
+
+
+def _write_simulated(usr: Path) -> None:
     for name, text in _FILES.items():
         _write(usr / name, text)
     (usr / "bin/rpm-ostree").chmod(0o755)
     actions = "".join(_ACTION.format(name=name) for name in _ACTIONS)
     _write(usr / "share/polkit-1/actions/org.projectatomic.rpmostree1.policy", _POLICY.format(actions=actions))
-    pretence = "lib/systemd/system/mcd-rt.service.d/90-simulated-kernel.conf"
-    _write(usr / pretence.replace("mcd-rt.service", "mcd-rt-firstboot.service"), _FILES[pretence])
-    shutil.copytree(
-        REPOSITORY / "tests", usr / SIMULATED.removeprefix("/usr/") / "tests", ignore=_all_but_the_hosts_own
-    )
+    own = usr / SIMULATED.removeprefix("/usr/")
+    shutil.copytree(REPOSITORY / "tests", own / "tests", ignore=_all_but_the_hosts_own)
+    libraries = "usr/lib/mcd-rt/python/site-packages"
+    _with_files_of_packages(usr, lambda root: shutil.copytree(root / libraries, own, dirs_exist_ok=True))
 
 
-def users_of(usr: Path) -> Path:
-    """The sysusers.d file of the package."""
-    return usr / "lib/sysusers.d/mcd-rt.conf"
-
-
-def _install(usr: Path) -> None:
+def _with_files_of_packages(usr: Path, use: Callable[[Path], object]) -> None:
     """What `rpm-ostree install` does with the files: those of /usr; those of /etc are empty directories."""
     root = usr.with_name(f"{usr.name}-of-packages")
     root.mkdir()
     unpack([rpm for rpm in packages() if rpm.name.rsplit("-", 2)[0] in _INSTALLED], root)
     assert not [path for path in (root / "etc").rglob("*") if not path.is_dir()]
-    shutil.copytree(root / "usr", usr, symlinks=True, dirs_exist_ok=True)
+    use(root)
     shutil.rmtree(root)
 
 
