@@ -29,7 +29,7 @@ from mcd_rt.model.plan import (
     Target,
     Waiting,
 )
-from mcd_rt.model.record import Attempt, Phase, Record, Switch, Verified
+from mcd_rt.model.record import Attempt, Phase, Record, Switch
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context, Observation, ask_deployments, observe
 from mcd_rt.observed.host import read_host
@@ -38,6 +38,7 @@ from mcd_rt.plan.brake import judge_brake, release_brake, see_running
 from mcd_rt.plan.evidence import is_fallback
 from mcd_rt.plan.outcome import Outcome, Progressed, Retry, Settled, outcome_of_failure, outcome_of_plan
 from mcd_rt.plan.plan import make_plan
+from mcd_rt.plan.rollback import see_rollback, see_verified
 from mcd_rt.plan.situation import Situation
 from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, arguments_of_boot, judge_boot
 from mcd_rt.record import drop_unfinished, load_record, set_record_aside
@@ -83,7 +84,7 @@ async def verify_boot(context: Context, observed: Observation, attempt: Attempt)
     match verdict:
         case CameUp(target):
             tries = tuple(tries for tries in settled.tries if tries.target != target.identity)
-            verified = Verified(target, attempt.started, context.effects.now())
+            verified = see_verified(target, attempt.started, context.effects.now(), observed.deployments)
             settled = replace(settled, switches=_with_switch(context, observed, attempt, None))
             due = settled.hooks_due or (attempt.phase is Phase.ASKED and has_hooks_after(context))
             remember(context, replace(settled, tries=tries, verified=verified, failure=None, hooks_due=due))
@@ -142,6 +143,7 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
         situation = _call_nobody(context, situation)
     match plan:
         case Change() | Reboot():
+            situation = _see_rollback(context, situation, plan.target)
             held = judge_brake(situation.record, plan.target, context.settings.reboot, context.effects.now())
             if held is not None and not is_counted(situation.record, plan):
                 return await _stand_back(context, outcome_of_plan(held))
@@ -162,6 +164,13 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
             return await _stand_back(context, _wait_for_turn(context, plan))
         case _:
             assert_never(plan)
+
+
+def _see_rollback(context: Context, situation: Situation, target: Target) -> Situation:
+    record = see_rollback(situation.record, situation.deployments, target)
+    if record != situation.record:
+        remember(context, record)
+    return replace(situation, record=record)
 
 
 def _call_nobody(context: Context, situation: Situation) -> Situation:

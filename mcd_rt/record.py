@@ -113,7 +113,12 @@ def _document(record: Record) -> dict[str, object]:
         "tries": {tries.target: tries.count for tries in record.tries},
         "reboots": list(record.reboots),
         "verified": verified
-        and {"target": _target_document(verified.target), "started": verified.started, "at": verified.at},
+        and {
+            "target": _target_document(verified.target),
+            "started": verified.started,
+            "at": verified.at,
+            "beside": list(verified.beside),
+        },
         "failure": failure and {"code": failure.code.value, "message": failure.message, "hint": failure.hint},
         "foreign_removals": list(record.foreign_removals),
         "kernel_arguments": list(record.kernel_arguments),
@@ -178,7 +183,8 @@ def _lock(document: Json) -> Lock:
 
 def _verified(document: Json) -> Verified:
     target = _target(_get(document, "target", dict[str, object]()))
-    return Verified(target, _number(document["started"]), _number(document["at"]))
+    beside = _strings(document, "beside") if "beside" in document else ()  # not in records of earlier versions
+    return Verified(target, _number(document["started"]), _number(document["at"]), beside)
 
 
 def _switch(value: object) -> Switch:

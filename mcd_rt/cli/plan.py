@@ -29,7 +29,10 @@ from mcd_rt.model.plan import (
     Waiting,
 )
 from mcd_rt.observation import Context, observe
+from mcd_rt.plan.brake import judge_brake
 from mcd_rt.plan.outcome import Settled
+from mcd_rt.plan.rollback import see_rollback
+from mcd_rt.steps import is_rebooting
 from mcd_rt.supply import recall
 
 SOMETHING_TO_DO = 2
@@ -83,7 +86,12 @@ async def explain_node(context: Context) -> Explanation:
         line = f"first: check what became of the switch to {attempt.target.kernel_type} in this boot"
         return Explanation("verify", (line,), to_do=True)
 
-    plan, _ = await plan_step(context, observed, recall)
+    plan, situation = await plan_step(context, observed, recall)
+    if isinstance(plan, Change | Reboot):
+        record = see_rollback(situation.record, situation.deployments, plan.target)
+        held = judge_brake(record, plan.target, context.settings.reboot, context.effects.now())
+        if held is not None and not is_rebooting(record, plan):
+            return explain(held)
     return explain(plan)
 
 

@@ -52,11 +52,16 @@ class Tries:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A target that came up: seen running at ``at``, begun at ``started``."""
+    """A target that came up: seen running at ``at``, begun at ``started``.
+
+    ``beside`` are the ids of the deployments that were there then besides it: what one can go back to. Empty once
+    going back means nothing any more.
+    """
 
     target: Target
     started: float
     at: float
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,11 @@ def uncount_reboot(record: Record, target: Target) -> Record:
 def see_running(record: Record, target: Target) -> Record:
     """The record once a target is seen running, whoever booted it: what was said of it is over.
 
-    What was said of a target that was given up, and is another one, stays.
+    What was said of a target that was given up, and is another one, stays. Going back from another one that had come
+    up was as it is wanted.
     """
+    if record.verified is not None and record.verified.target.identity != target.identity:
+        record = _forget_ways_back(record)
     if record.given_up not in ("", target.identity):
         return record
     tries = tuple(tries for tries in record.tries if tries.target != target.identity)
@@ -69,7 +72,12 @@ def see_running(record: Record, target: Target) -> Record:
 
 def release_brake(record: Record) -> Record:
     """The record after a person said ``retry``."""
-    return replace(record, tries=(), reboots=(), failure=None, given_up="")
+    return replace(_forget_ways_back(record), tries=(), reboots=(), failure=None, given_up="")
+
+
+def _forget_ways_back(record: Record) -> Record:
+    """Whoever went back from what had come up did so before: it is none to be seen any more."""
+    return record if record.verified is None else replace(record, verified=replace(record.verified, beside=()))
 
 
 def _recent(record: Record, now: float) -> tuple[float, ...]:

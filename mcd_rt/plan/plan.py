@@ -23,7 +23,7 @@ from mcd_rt.model.plan import (
     Target,
     Waiting,
 )
-from mcd_rt.plan.evidence import is_fallback
+from mcd_rt.plan.evidence import explain_ran_before, is_fallback
 from mcd_rt.plan.ground import Ground, find_ground
 from mcd_rt.plan.kernelargs import change_arguments, changed_arguments, wanted_arguments
 from mcd_rt.plan.layering import (
@@ -125,6 +125,9 @@ def _arrived(situation: Situation, target: Target) -> Plan:
     failure = situation.record.failure
     if not merge.staged and failure is not None and is_fallback(failure):
         return Refused(failure)  # not booted into again by itself: a person chose so, or it does not boot
+    verified = situation.record.verified
+    if not merge.staged and verified is not None and verified.target.identity == target.identity:
+        return Refused(explain_ran_before(target, situation.deployments))
     brings = f"{merge.id}, which is not ours, brings" if merge.staged else f"{merge.id} is first to boot and brings"
     return Steady(f"{target.kernel_type} is wanted; {brings} it with the next boot")
 

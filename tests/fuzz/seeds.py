@@ -146,7 +146,9 @@ def _records() -> Seeds:
     target = Target(KernelType.REALTIME, "c" * 64, DIGEST, (_CORE,), _UNAME)
     attempt = Attempt(target, Phase.STAGED, "boot", 1.5e9, "rhcos-0", on_staged=True)
     failure = Failure(Code.NOT_FINALIZED, "it booted the old one", "look")
-    full = Record(attempt, (Tries("t", 2),), (1.5e9, 1.6e9), Verified(target, 1.0, 2.0), failure, ("kernel",))
+    full = Record(
+        attempt, (Tries("t", 2),), (1.5e9, 1.6e9), Verified(target, 1.0, 2.0, ("rhcos-0.0",)), failure, ("kernel",)
+    )
     found = {}
     for name, record in (("full", full), ("empty", Record())):
         with fresh_directory() as root:

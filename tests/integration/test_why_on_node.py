@@ -10,6 +10,7 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.state import State
 from mcd_rt.record import load_record
 from mcd_rt.report.status import read_status
+from mcd_rt.sim.neighbours import admin_rolls_back
 from mcd_rt.sim.world import reboot
 from tests.integration.conftest import AGENT, served
 from tests.integration.stories import SLOW_RETRY, configure, fill_cache, leftovers, reaches, told_of, type_on
@@ -195,5 +196,132 @@ def test_what_is_first_to_boot_after_another_was_chosen_is_told_as_that(play, mo
             assert "not ours" not in line
             await node.reboot()
             await told.wait_for("steady", contains="realtime is wanted and runs")
+
+    play(story())
+
+
+async def switched(scene, told):
+    """A node that was switched to realtime, and verified."""
+    node = prepare(scene)
+    await node.run_agent(AGENT)
+    await reaches(told, node, REALTIME, assemblies=1, reboots=1)
+    return node
+
+
+async def rolled_back_later(scene, told):
+    """As above, and then went back, as greenboot does after a check that failed once too often."""
+    node = await switched(scene, told)
+    node.rpm_ostree.system = replace(node.rpm_ostree.system, deployments=node.deployments[::-1])
+    await node.reboot()
+    assert not node.booted.tree.realtime
+    return node
+
+
+def test_a_rollback_from_a_target_that_had_come_up_is_not_undone(play):
+    async def story():
+        async with served() as (scene, told):
+            node = await rolled_back_later(scene, told)
+            failure = await told_of(told, node, State.HELD, Code.ROLLED_BACK, "came up and was verified")
+            assert "mcd-rt retry" in failure.hint
+            code, text = await type_on(node, "plan")
+            assert (code, "nothing is done: rolled-back" in text) == (0, True), text
+            code, text = await type_on(node, "status")
+            assert (code, "rolled-back" in text) == (1, True), text
+            await node.reboot()
+            await told_of(told, node, State.HELD, Code.ROLLED_BACK)
+            record = load_record(node.paths)
+            assert record.given_up == record.verified.target.identity
+            assert (node.assemblies, node.reboots, leftovers(node)) == (1, 3, [])
+
+            code, text = await type_on(node, "retry")
+            assert code == 0, text
+            await reaches(told, node, REALTIME, assemblies=2, reboots=4)
+            assert load_record(node.paths).given_up == ""
+
+    play(story())
+
+
+def test_a_rollback_that_still_needs_its_reboot_is_not_undone(play):
+    """An administrator types ``rpm-ostree rollback`` while the agent runs, and reboots when it suits him."""
+
+    async def story():
+        async with served() as (scene, told):
+            node = await switched(scene, told)
+            await admin_rolls_back(node)
+            await told_of(told, node, State.HELD, Code.ROLLED_BACK, "came up and was verified")
+            await node.reboot()
+            await told_of(told, node, State.HELD, Code.ROLLED_BACK)
+            assert (node.booted.tree.realtime, node.assemblies, node.reboots) == (False, 1, 2)
+            await admin_rolls_back(node)
+            await told_of(told, node, State.BLOCKED, Code.ROLLED_BACK)
+            await node.reboot()
+            await told.wait_for("steady", contains="realtime is wanted and runs")
+            assert load_record(node.paths).given_up == ""
+            assert (node.assemblies, node.reboots) == (1, 3)
+
+    play(story())
+
+
+def test_another_config_after_a_rollback_is_followed_and_then_the_first_one_again(play):
+    async def story():
+        async with served() as (scene, told):
+            node = await switched(scene, told)
+            node.rpm_ostree.system = replace(node.rpm_ostree.system, deployments=node.deployments[::-1])
+            scene.ask_for(DEFAULT)
+            await told.wait_for("steady", contains="is first to boot")
+            await node.reboot()
+            await told.wait_for("steady", contains="default is wanted and runs")
+            scene.ask_for(REALTIME)
+            await reaches(told, node, REALTIME, assemblies=2, reboots=3)
+
+    play(story())
+
+
+def _reset(system, *, finalize):
+    """As after ``rpm-ostree reset``: a deployment of its own, with nothing layered, beside the one that ran."""
+    new, old = reboot(system, finalize=finalize).deployments
+    return replace(system, deployments=(replace(old, serial=old.serial + 1, booted=True), replace(new, booted=False)))
+
+
+def _clean_up(system, *, finalize):
+    """Somebody went back, and a machine-config-daemon ran its ``cleanup -r`` before the agent came up."""
+    _, old = reboot(system, finalize=finalize).deployments
+    return replace(system, deployments=(replace(old, booted=True),))
+
+
+@pytest.mark.parametrize("made", ["reset", "cleaned up"])
+def test_what_was_changed_by_hand_or_is_gone_is_a_gap_and_is_closed(play, monkeypatch, made):
+    async def story():
+        async with served() as (scene, told):
+            node = await switched(scene, told)
+            with monkeypatch.context() as patch:
+                patch.setattr("mcd_rt.sim.node.reboot", _reset if made == "reset" else _clean_up)
+                await node.reboot()
+            await reaches(told, node, REALTIME, assemblies=2, reboots=3)
+
+    play(story())
+
+
+def test_the_old_entry_of_the_boot_menu_is_not_taken_for_health_after_a_verified_switch(play, monkeypatch):
+    async def story():
+        async with served() as (scene, told):
+            node = await switched(scene, told)
+            with turned_away(monkeypatch, turn=False):
+                await node.reboot()
+            assert not node.booted.tree.realtime
+            failure = await told_of(told, node, State.BLOCKED, Code.BOOTED_ANOTHER, "ran before")
+            assert "systemctl reboot" in failure.hint
+            code, text = await type_on(node, "status")
+            assert (code, "booted-another" in text) == (1, True), text
+            code, text = await type_on(node, "plan")
+            assert (code, "nothing is done: booted-another" in text) == (0, True), text
+            code, text = await type_on(node, "verify")
+            assert (code, "realtime must run" in text) == (1, True), text
+            assert (await type_on(node, "verify", "--boot"))[0] == 0, "a fall-back is no reason to fall back"
+            said = read_status(node.paths)  # what the metrics say of it as well, for McdRtKernelMismatch
+            assert (said.wanted, said.running) == (REALTIME, DEFAULT)
+            await node.reboot()
+            await told.wait_for("steady", contains="realtime is wanted and runs")
+            assert (node.assemblies, node.reboots) == (1, 3)
 
     play(story())

@@ -17,11 +17,15 @@ from mcd_rt.model.plan import (
     OwnArguments,
     Plan,
     Reboot,
+    Steady,
+    Target,
 )
-from mcd_rt.model.record import Attempt, Phase, Record, Resolved, Verified
+from mcd_rt.model.record import Attempt, Phase, Record, Resolved
 from mcd_rt.model.settings import Settings
+from mcd_rt.plan.brake import see_running
 from mcd_rt.plan.layering import shape_of
 from mcd_rt.plan.plan import make_plan
+from mcd_rt.plan.rollback import see_rollback, see_verified
 from mcd_rt.plan.situation import OsOffer, Situation
 from mcd_rt.plan.verification import CameUp, Verdict, arguments_of_boot, judge_boot
 from tests.property.pure_node import (
@@ -90,6 +94,9 @@ class World:
         """Do what a plan says; false when it says nothing."""
         match plan:
             case Change():
+                self.record = see_rollback(self.record, observe(self.node), plan.target)
+                if self.record.given_up == plan.target.identity:
+                    return False
                 self.stage(plan)
             case Reboot():
                 self.reboot(plan)
@@ -97,6 +104,9 @@ class World:
                 self.node = cleanup_pending(self.node)
                 self.record = replace(self.record, attempt=None)
                 self.asked.append("discard")
+            case Steady(running=Target() as running):
+                self.record = see_running(self.record, running)
+                return False
             case _:
                 return False
         return True
@@ -153,5 +163,5 @@ class World:
         self.record = replace(self.record, attempt=None, kernel_arguments=own)
         verdict = judge_boot(attempt, there, host_of(self.node))
         if isinstance(verdict, CameUp):
-            self.record = replace(self.record, verified=Verified(verdict.target, 0.0, 1.0))
+            self.record = replace(self.record, verified=see_verified(verdict.target, 0.0, 1.0, there))
         return verdict

@@ -7,15 +7,17 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mcd_rt.errors import Code
 from mcd_rt.model.content import Content
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import ArgumentsChange, Assembly, Change, Reboot, Refused, Steady
 from mcd_rt.model.settings import ContentSettings, OsSettings, Settings
+from mcd_rt.plan.brake import judge_brake, release_brake
 from mcd_rt.plan.layering import apart_from_kernel
 from tests.property.other_clients import ADDING, ANY, ARGUMENT, LAYERED, unlock
 from tests.property.pure_agent import Death, World
-from tests.property.pure_node import Node, Tree, host_of, observe, stage
+from tests.property.pure_node import Node, Tree, host_of, observe, roll_back, stage
 from tests.property.rebases import (
     ARGUMENTS,
     STAYING,
@@ -156,11 +158,18 @@ def test_a_reboot_that_did_not_write_the_deployment_is_asked_for_again(setting, 
 
 
 def end(setting: Setting, wish: Wish) -> None:
-    """Pass after pass; what other clients staged and locked, or in conflict with ours, they boot in the end."""
-    for _ in range(4):
+    """Pass after pass; what other clients staged and locked, or in conflict with ours, they boot in the end.
+
+    Where one went back from the target after it had come up, it takes a person's ``retry``.
+    """
+    for _ in range(5):
         plan = setting.world.settle(wish.of(setting))
         if isinstance(plan, Steady) and setting.world.node.merge.booted:
             return
+        if isinstance(plan, Change):
+            assert setting.world.record.given_up == plan.target.identity
+            setting.world.record = release_brake(setting.world.record)
+            continue
         assert isinstance(plan, Steady | Refused), plan
         assert setting.world.node.merge.booted is False, plan
         setting.world.node = unlock(setting.world.node)
@@ -198,6 +207,72 @@ def test_whatever_other_clients_do_the_target_is_reached_in_the_end(setting, wis
     end(setting, wish)
     assert_reached(setting, wish)
     assert [one.tree for one in world.node.placed if one.pinned] == pinned
+
+
+BEFORE = st.builds(Wish, st.integers(0, 2), st.sampled_from((IMAGE, OTHER_IMAGE)))
+"""Without arguments: which of those that lie in a deployment from long ago are ours, nobody knows any more."""
+
+
+def go_back(world: World, *, boots: bool) -> None:
+    """As an administrator or a health check does; with ``boots`` the node comes up with what ran before."""
+    world.node = roll_back(world.node)
+    if boots:
+        world.boot()
+
+
+def switch(setting: Setting, first: Wish, wish: Wish) -> None:
+    """From one wish to another, by a reboot of ours."""
+    settle(setting, first)
+    setting.world.asked.clear()
+    settle(setting, wish)
+    assume("reboot" in setting.world.asked)
+    setting.world.asked.clear()
+
+
+@given(image_worlds(fresh=True), BEFORE, WISHES, st.booleans())
+def test_what_was_gone_back_from_is_not_staged_again_before_a_person_says_retry(setting, first, wish, boots):
+    world = setting.world
+    switch(setting, first, wish)
+    go_back(world, boots=boots)
+    for _ in range(2):
+        plan = world.settle(wish.of(setting))
+        assert isinstance(plan, Change)
+        assert world.asked == []
+        assert world.record.failure.code is Code.ROLLED_BACK
+        assert judge_brake(world.record, plan.target, Settings().reboot, 0.0).reason is world.record.failure
+        world.boot()
+    world.record = release_brake(world.record)
+    settle(setting, wish)
+    assert_reached(setting, wish)
+    assert world.asked.count("reboot") == 1
+
+
+@given(image_worlds(fresh=True), BEFORE, WISHES)
+def test_going_back_to_what_the_config_asks_for_by_then_is_not_held_against_it_later(setting, first, wish):
+    world = setting.world
+    switch(setting, first, wish)
+    go_back(world, boots=True)
+    settle(setting, first)
+    assert world.asked == []
+    settle(setting, wish)
+    assert_reached(setting, wish)
+
+
+@given(image_worlds(fresh=True), BEFORE, WISHES)
+def test_a_target_that_is_gone_or_that_somebody_has_built_on_is_a_gap_to_be_closed(setting, first, wish):
+    world = setting.world
+    settle(setting, first)
+    before = world.node.booted
+    switch(setting, first, wish)
+    again = stage(world.node, before.tree, locked=False, arguments=before.arguments)
+    world.node = again  # the same tree as before, as a deployment of its own: somebody's work
+    world.boot()
+    settle(setting, wish)
+    assert_reached(setting, wish)
+    go_back(world, boots=True)
+    world.node = replace(world.node, placed=tuple(one for one in world.node.placed if one.booted or one.pinned))
+    settle(setting, wish)
+    assert_reached(setting, wish)
 
 
 OWN_REALTIME = ("core", "modules")

@@ -57,7 +57,7 @@ records = st.builds(
         lambda counts: tuple(Tries(target, counts[target]) for target in sorted(counts))
     ),
     reboots=st.lists(times, max_size=3).map(tuple),
-    verified=st.none() | st.builds(Verified, target=targets, started=times, at=times),
+    verified=st.none() | st.builds(Verified, target=targets, started=times, at=times, beside=several),
     failure=st.none() | st.builds(Failure, code=st.sampled_from(Code), message=texts, hint=texts),
     foreign_removals=several,
     hold=st.none() | st.builds(Hold, since=times, until=st.none() | times),

@@ -72,6 +72,10 @@ async def _arranged(bench: Bench, scenario: Scenario) -> Start:
         assert end.state is State.STEADY, f"{scenario.name} cannot begin: {end}"
     if scenario.earlier:
         await _fill_cache(bench)  # a steady agent keeps only what it needs
+    if scenario.rolled_back:
+        system = node.rpm_ostree.system
+        node.rpm_ostree.system = replace(system, deployments=system.deployments[::-1])
+        await bench.reboot()
     if scenario.staged is not None:
         system = node.rpm_ostree.system
         tree = _layered(system.merge.tree, scenario.staged.layers)

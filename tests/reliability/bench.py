@@ -120,7 +120,7 @@ class Bench:
         Everything that an agent of this boot, or of a later one, could see; where the node lies does not count.
         """
         row = replace(self._scenario, name="", earlier=(), flips=(), others=Layers(), staged=None, pinned=False)
-        row = replace(row, cache=Cache.FULL, wish=self.wished, trouble=_lasting(row.trouble))
+        row = replace(row, rolled_back=False, cache=Cache.FULL, wish=self.wished, trouble=_lasting(row.trouble))
         system = self.node.rpm_ostree.system
         deployments = [(replace(one, tree=None), one.tree.base.checksum, one.tree.origin) for one in system.deployments]
         left = (self._boots, self._flips, self.node.faults.twists)

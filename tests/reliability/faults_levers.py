@@ -3,11 +3,16 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
+from unittest.mock import patch
 
+from mcd_rt.errors import Code
 from mcd_rt.model.state import State
+from mcd_rt.sim import node as simulated
 from mcd_rt.sim.faults import AtStep, Twist
+from mcd_rt.sim.neighbours import admin_rolls_back
 from mcd_rt.sim.node import Event, Rebooted
 from mcd_rt.sim.peer import Manner
+from mcd_rt.sim.world import Deployment, System, reboot
 from tests.reliability.faults_trial import Trial
 
 Lever = Callable[[Trial], AbstractAsyncContextManager[None]]
@@ -151,3 +156,59 @@ async def boot_order_turned(trial: Trial) -> AsyncIterator[None]:
 
     node._on_event = heard
     yield
+
+
+def boots_later(choose: Callable[[Deployment, Deployment], tuple[Deployment, ...]]) -> Lever:
+    """Once the target was verified the node reboots, and comes up with what ``choose`` makes of target and original."""
+
+    def work(trial: Trial) -> Iterator[None]:
+        def chosen(system: System, *, finalize: bool) -> System:
+            target, original, *others = reboot(system, finalize=finalize).deployments
+            target, original = replace(target, booted=False), replace(original, booted=True)
+            return replace(system, deployments=(*choose(target, original), *others))
+
+        async def act() -> None:
+            trial.cuts += 1
+            with patch.object(simulated, "reboot", chosen):
+                await trial.node.reboot()
+
+        trial.on_enter = once(trial, State.STEADY, lambda: trial.later(act))
+        yield
+
+    return lever(work)
+
+
+def rolled_back(target: Deployment, original: Deployment) -> tuple[Deployment, ...]:
+    """As a health check does that fails after a while, or a person."""
+    return original, target
+
+
+def old_entry_chosen(target: Deployment, original: Deployment) -> tuple[Deployment, ...]:
+    """In the boot menu, for once."""
+    return target, original
+
+
+def made_anew(target: Deployment, original: Deployment) -> tuple[Deployment, ...]:
+    """The original as a deployment that was not there before, as ``rpm-ostree reset`` makes one."""
+    return replace(original, serial=original.serial + 1), target
+
+
+def rolled_back_and_cleaned_up(_target: Deployment, original: Deployment) -> tuple[Deployment, ...]:
+    """As somebody does who wants the room, or a machine-config-daemon."""
+    return (original,)
+
+
+def rollback_typed() -> Lever:
+    """An administrator types ``rpm-ostree rollback`` once the target was verified, and reboots later."""
+
+    def work(trial: Trial) -> Iterator[None]:
+        async def act() -> None:
+            trial.cuts += 1
+            await admin_rolls_back(trial.node)
+            await trial.wait_for(State.HELD, Code.ROLLED_BACK)
+            await trial.node.reboot()
+
+        trial.on_enter = once(trial, State.STEADY, lambda: trial.later(act))
+        yield
+
+    return lever(work)

@@ -88,13 +88,15 @@ REALTIME, BACK, UNREADABLE = Wish(), Wish(KernelType.DEFAULT), Wish(text="spec: 
 class Scenario:
     """A node, what is asked of it, and the state it must settle in.
 
-    ``earlier`` is brought about undisturbed before the scenario begins; ``settings`` are TOML on top of the scene's.
+    ``earlier`` is brought about undisturbed before the scenario begins; with ``rolled_back`` somebody then goes back to
+    the deployment before. ``settings`` are TOML on top of the scene's.
     ``locks``: what the agent stages is locked until it finalizes it, as with every strategy in which it reboots itself.
     """
 
     name: str
     wish: Wish = REALTIME
     earlier: tuple[Wish, ...] = ()
+    rolled_back: bool = False
     flips: tuple[Flip, ...] = ()
     others: Layers = Layers()
     staged: Staged | None = None
@@ -134,6 +136,7 @@ SCENARIOS = (
         settings="\n[reboot]\nattempts_per_target = 2\n",
         ends=State.HELD,
     ),
+    Scenario("rolled back from", earlier=(REALTIME,), rolled_back=True, ends=State.HELD),
     Scenario("a reboot is inhibited", trouble=Trouble.INHIBITED, ends=State.RETRYING),
     Scenario("logind does not say who inhibits", trouble=Trouble.LOGIND_SILENT, ends=State.RETRYING),
     Scenario("config flips while staging", flips=(Flip("UpdateDeployment", BACK),)),

@@ -29,6 +29,7 @@ from tests.unit.nodes import (
     situation,
     staged,
     target_of,
+    verified,
 )
 
 HTOP = Nevra.parse("htop-3.2.1-1.el9.x86_64")
@@ -213,6 +214,26 @@ def test_another_clients_locked_realtime_of_an_other_version_is_not_touched():
 def test_the_architecture_still_counts_for_what_is_staged():
     asked = replace(with_staged(KernelType.REALTIME, OUR_RT, RT), host=host(architecture="s390x"))
     assert isinstance(make_plan(asked), Discard)
+
+
+def test_what_ran_before_and_is_first_to_boot_is_not_taken_for_running():
+    pending = replace(on_flavor(EL9, EL9_RT), id="rhcos-pending.1", booted=False)
+    there = situation(
+        KernelType.REALTIME,
+        pending,
+        on_default(),
+        record=verified(target_of(EL9, EL9_RT)),
+        base=base_of(EL9),
+        content=content(EL9_RT),
+    )
+    plan = make_plan(there)
+    assert isinstance(plan, Refused)
+    assert plan.reason.code is Code.BOOTED_ANOTHER
+    assert pending.id in plan.reason.message
+    assert on_default().id in plan.reason.message
+    assert "systemctl reboot" in plan.reason.hint
+    other = replace(there, record=verified(target_of(EL9)))
+    assert isinstance(make_plan(other), Steady), "it never ran"
 
 
 def test_what_was_rolled_back_from_is_not_booted_into_again_by_itself():

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -29,7 +30,7 @@ RECORD = Record(
     attempt=Attempt(TARGET, Phase.STAGED, "boot", 17.5, "rhcos-1.0", on_staged=True, arguments=OWN),
     tries=(Tries("t" * 64, 2),),
     reboots=(1.0, 2.5),
-    verified=Verified(TARGET, 3.0, 4.0),
+    verified=Verified(TARGET, 3.0, 4.0, ("rhcos-0.0", "rhcos-0.1")),
     failure=Failure(Code.ROLLED_BACK, "it booted the old one", "see the journal"),
     foreign_removals=("kernel-modules-extra",),
     kernel_arguments=("nosmt", "nosmt"),
@@ -181,6 +182,7 @@ WRONG = {
     ),
     "a digest that is a number": lambda document: document | {"resolved": {"registry.example/os:4.16": 7}},
     "resolved tags that are a list": lambda document: document | {"resolved": []},
+    "what was there beside is a number": lambda document: document | {"verified": document["verified"] | {"beside": 7}},
     "switches that are a number": lambda document: document | {"switches": 7},
     "a switch that is a number": lambda document: document | {"switches": [7]},
     "a switch without a code": lambda document: document | {"switches": [{"kernel_type": "realtime"}]},
@@ -217,10 +219,12 @@ def test_a_record_from_before_there_was_more_to_reboots_is_read(paths):
 
     def older(document):
         attempt = {key: value for key, value in document["attempt"].items() if key not in ("staged_at", "luck")}
-        return {key: value for key, value in document.items() if key not in added} | {"attempt": attempt}
+        verified = {key: value for key, value in document["verified"].items() if key != "beside"}
+        kept = {key: value for key, value in document.items() if key not in added}
+        return kept | {"attempt": attempt, "verified": verified}
 
     rewritten(paths, older)
-    assert load_record(paths) == RECORD
+    assert load_record(paths) == replace(RECORD, verified=replace(RECORD.verified, beside=()))
 
 
 @pytest.mark.parametrize("version", [VERSION + 1, 10**9])
