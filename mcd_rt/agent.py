@@ -34,7 +34,7 @@ from mcd_rt.model.state import State
 from mcd_rt.observation import Context, Observation, ask_deployments, observe
 from mcd_rt.observed.host import read_host
 from mcd_rt.observed.previous_boot import read_evidence
-from mcd_rt.plan.brake import judge_brake, release_brake, see_running
+from mcd_rt.plan.brake import judge_brake, release_brake, see_clock, see_running
 from mcd_rt.plan.evidence import is_fallback
 from mcd_rt.plan.outcome import Outcome, Progressed, Retry, Settled, outcome_of_failure, outcome_of_plan
 from mcd_rt.plan.plan import make_plan
@@ -143,8 +143,8 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
         situation = _call_nobody(context, situation)
     match plan:
         case Change() | Reboot():
-            situation = _see_rollback(context, situation, plan.target)
-            held = judge_brake(situation.record, plan.target, context.settings.reboot, context.effects.now())
+            situation, now = _see_what_came_between(context, situation, plan.target)
+            held = judge_brake(situation.record, plan.target, context.settings.reboot, now)
             if held is not None and not is_counted(situation.record, plan):
                 return await _stand_back(context, outcome_of_plan(held))
             if isinstance(plan, Change):
@@ -166,11 +166,13 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
             assert_never(plan)
 
 
-def _see_rollback(context: Context, situation: Situation, target: Target) -> Situation:
-    record = see_rollback(situation.record, situation.deployments, target)
+def _see_what_came_between(context: Context, situation: Situation, target: Target) -> tuple[Situation, float]:
+    """A person, or a clock that was set, before the brake is asked; and the time that it is asked at."""
+    now = context.effects.now()
+    record = see_clock(see_rollback(situation.record, situation.deployments, target), now)
     if record != situation.record:
         remember(context, record)
-    return replace(situation, record=record)
+    return replace(situation, record=record), now
 
 
 def _call_nobody(context: Context, situation: Situation) -> Situation:

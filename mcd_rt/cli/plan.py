@@ -32,7 +32,7 @@ from mcd_rt.observation import Context, observe
 from mcd_rt.plan.brake import judge_brake
 from mcd_rt.plan.outcome import Settled
 from mcd_rt.plan.rollback import see_rollback
-from mcd_rt.steps import is_rebooting
+from mcd_rt.steps import is_counted
 from mcd_rt.supply import recall
 
 SOMETHING_TO_DO = 2
@@ -90,7 +90,7 @@ async def explain_node(context: Context) -> Explanation:
     if isinstance(plan, Change | Reboot):
         record = see_rollback(situation.record, situation.deployments, plan.target)
         held = judge_brake(record, plan.target, context.settings.reboot, context.effects.now())
-        if held is not None and not is_rebooting(record, plan):
+        if held is not None and not is_counted(record, plan):
             return explain(held)
     return explain(plan)
 

@@ -36,6 +36,16 @@ def judge_brake(record: Record, target: Target, settings: RebootSettings, now: f
     return None
 
 
+def see_clock(record: Record, now: float) -> Record:
+    """The record with reboots that lie in the future dated now: the clock was set back, and they were before.
+
+    To be remembered: dated anew at each look, they would never be older than a day.
+    """
+    if all(at <= now for at in record.reboots):
+        return record
+    return replace(record, reboots=tuple(min(at, now) for at in record.reboots))
+
+
 def tries_of(record: Record, target: Target) -> int:
     """How many reboots into a target were asked for since it last came up."""
     return next((tries.count for tries in record.tries if tries.target == target.identity), 0)
@@ -81,5 +91,5 @@ def _forget_ways_back(record: Record) -> Record:
 
 
 def _recent(record: Record, now: float) -> tuple[float, ...]:
-    """Reboots of the last day; one from the future, seen after a clock jump, counts as just now."""
-    return tuple(min(at, now) for at in record.reboots if now - min(at, now) < DAY)
+    """Reboots of the last day, oldest first whatever wrote them; one from the future counts as just now."""
+    return tuple(sorted(at for at in see_clock(record, now).reboots if now - at < DAY))

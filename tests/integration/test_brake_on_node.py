@@ -229,6 +229,28 @@ def test_the_reboots_of_a_day_are_counted_whatever_the_target(play):
     play(story())
 
 
+def test_reboots_under_a_clock_that_was_set_back_since_hold_for_the_day_that_is_told(play):
+    async def story():
+        async with served() as (scene, told):
+            node = prepare(scene)
+            node.paths.record.parent.mkdir(parents=True)
+            ahead = time.time() + 3650 * DAY
+            save_record(HostEffects(), node.paths, Record(reboots=tuple(ahead + at for at in range(4))))
+            started = time.time()
+            await node.run_agent(AGENT)
+            await told_of(told, node, State.HELD, Code.REBOOT_BUDGET_SPENT, "4 reboots in 24 hours")
+            until = read_status(node.paths).next_attempt
+            assert 0 < until - started - DAY < 30
+            record = load_record(node.paths)
+            assert [at + DAY for at in record.reboots] == [until] * 4, "dated once, or it would be told anew each time"
+
+            save_record(HostEffects(), node.paths, replace(record, reboots=tuple(at - DAY for at in record.reboots)))
+            scene.ask_for(REALTIME)  # as if the day had passed
+            await reaches(told, node, REALTIME, assemblies=1, reboots=1)
+
+    play(story())
+
+
 def test_another_kernel_than_the_one_that_was_switched_to_is_seen_and_not_rebooted_at(play, monkeypatch):
     plain = "5.14.0-284.el9.x86_64"
 

@@ -10,7 +10,7 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import Target
 from mcd_rt.model.record import Record
 from mcd_rt.model.settings import RebootSettings
-from mcd_rt.plan.brake import DAY, count_reboot, judge_brake, release_brake
+from mcd_rt.plan.brake import DAY, count_reboot, judge_brake, release_brake, see_clock
 from mcd_rt.plan.outcome import retry_delay
 from tests.property import strategies as _profile  # noqa: F401 - registers the profile
 
@@ -63,6 +63,19 @@ def test_a_brake_lets_go_by_itself_exactly_when_it_says(trials, settings, later)
         assert now < held.until <= now + DAY
         assert judge_brake(record, fresh, settings, held.until - 1) is not None
         assert judge_brake(record, fresh, settings, held.until) is None
+
+
+@given(st.lists(TIMES, max_size=8), SETTINGS, TIMES, TIMES)
+def test_whatever_the_clock_was_a_brake_lets_go_when_it_says(reboots, settings, now, sooner):
+    fresh = Target(KernelType.DEFAULT, "fresh", "", (), "")
+    record = see_clock(Record(reboots=tuple(reboots)), now)
+    held = judge_brake(record, fresh, settings, now)
+    if held is not None:
+        assert now < held.until <= now + DAY
+        between = see_clock(record, min(now + sooner, held.until))
+        assert judge_brake(see_clock(between, held.until), fresh, settings, held.until) is None
+    assert all(at <= now for at in record.reboots)
+    assert see_clock(record, now) is record
 
 
 @given(

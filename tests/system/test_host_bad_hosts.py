@@ -1,6 +1,8 @@
 """Hosts that lack something: the agent says what, stays up, breaks nothing, and goes on when it is there."""
 
 import json
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -133,20 +135,31 @@ def test_an_environment_that_names_another_bus_is_not_followed_by_the_service(ho
     host.journal.wait_for(STEADY_DEFAULT)
 
 
-@pytest.mark.parametrize("year", [1, 30])
-def test_a_clock_that_jumps_between_boots_costs_nothing(host: Host, year):
-    """The record says when reboots were: from the future, or long ago, they are no reason to stop or to loop."""
+DAY = 24 * 3600.0
+
+
+def date_reboots(host: Host, dated: Callable[[list[float]], list[float]]) -> list[float]:
+    """Change when the record says that reboots of ours were, while the agent does not run; what it said before."""
+    host.machine.run("systemctl", "stop", "mcd-rt")
+    record = host.machine.sysroot.var / "lib/mcd-rt/record.json"
+    document = json.loads(record.read_text())
+    before = document["reboots"]
+    record.write_text(json.dumps(document | {"reboots": dated(before)}))
+    host.machine.run("systemctl", "start", "mcd-rt")
+    return before
+
+
+def switched(host: Host) -> None:
     host.boot()
     host.ask_for(KernelType.REALTIME)
     host.wait_reboot()
     host.journal.wait_for(STEADY_REALTIME)
-    host.machine.run("systemctl", "stop", "mcd-rt")
-    record = host.machine.sysroot.var / "lib/mcd-rt/record.json"
-    document = json.loads(record.read_text())
-    assert document["reboots"]
-    document["reboots"] = [json_moved(each, (year - 20) * 365 * 86400) for each in document["reboots"]]
-    record.write_text(json.dumps(document))
-    host.machine.run("systemctl", "start", "mcd-rt")
+
+
+@pytest.mark.parametrize("years", [-19, 10])
+def test_a_reboot_that_is_dated_long_ago_or_in_the_future_costs_nothing(host: Host, years):
+    switched(host)
+    assert len(date_reboots(host, lambda reboots: [at + years * 365 * DAY for at in reboots])) == 1
     host.journal.wait_for(STEADY_REALTIME)
     host.ask_for(KernelType.DEFAULT)
     host.wait_reboot()
@@ -154,5 +167,16 @@ def test_a_clock_that_jumps_between_boots_costs_nothing(host: Host, year):
     assert host.machine.boots == 3
 
 
-def json_moved(moment: float, seconds: float) -> float:
-    return max(0.0, moment + seconds)
+def test_a_budget_spent_under_a_clock_that_ran_ahead_is_held_for_a_day_and_no_longer(host: Host):
+    """As with a wrong clock of the hardware, once the time came by network; a day passes by dating them once more."""
+    switched(host)
+    date_reboots(host, lambda reboots: [at + 3650 * DAY for at in reboots * 4])
+    host.journal.wait_for(STEADY_REALTIME)
+    host.ask_for(KernelType.DEFAULT)
+    host.journal.wait_for("held: reboot-budget-spent")
+    dated = date_reboots(host, lambda reboots: [at - DAY for at in reboots])
+    assert len(dated) == 4
+    assert max(dated) <= time.time()
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_DEFAULT)
+    assert host.machine.boots == 3

@@ -8,7 +8,7 @@ from mcd_rt.errors import Code, Failure
 from mcd_rt.model.plan import Held
 from mcd_rt.model.record import Record, Tries
 from mcd_rt.model.settings import RebootSettings
-from mcd_rt.plan.brake import DAY, count_reboot, judge_brake, release_brake, see_running, tries_of
+from mcd_rt.plan.brake import DAY, count_reboot, judge_brake, release_brake, see_clock, see_running, tries_of
 from tests.unit.nodes import EL8, EL8_RT, EL9, EL9_RT, target_of, verified
 
 SETTINGS = RebootSettings(attempts_per_target=3, per_day=4)
@@ -89,6 +89,19 @@ def test_a_clock_that_jumped_back_frees_no_budget():
     judged = held(spent, target=target_of(EL9), now=NOW - 500 * DAY)
     assert judged.reason.code is Code.REBOOT_BUDGET_SPENT
     assert judged.until == NOW - 499 * DAY
+
+
+def test_reboots_from_the_future_that_are_dated_once_hold_a_day_and_no_longer():
+    """Four reboots under a wrong clock, which is then set back: by the time that was told, it lets go."""
+    spent = after(NOW, NOW + 1, target=B, record=after(NOW + 2, NOW + 3))
+    today = NOW - 500 * DAY
+    dated = see_clock(spent, today)
+    assert dated == replace(spent, reboots=(today,) * 4)
+    until = held(dated, target=target_of(EL9), now=today).until
+    assert until == today + DAY
+    later = see_clock(dated, until)
+    assert later is dated, "dated once"
+    assert judge_brake(later, target_of(EL9), SETTINGS, until) is None
 
 
 def test_reboots_from_the_future_are_dated_now_when_the_next_is_counted():
