@@ -159,7 +159,7 @@ def _past_failure(value: object) -> PastFailure | None:
 def _awaiting(value: object) -> Awaiting | None:
     if not isinstance(value, dict):
         return None
-    return Awaiting(Gate(str(value["gate"])), str(value["name"]), _failure(value["reason"]))
+    return Awaiting(**(value | {"gate": Gate(str(value["gate"])), "reason": _failure(value["reason"])}))
 
 
 def _failures(value: object) -> tuple[Failure, ...]:
