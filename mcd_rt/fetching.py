@@ -1,5 +1,7 @@
 """What is fetched because a plan asks for it: packages, what OS an image is, what a tag means, a repository."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import assert_never
 
@@ -9,8 +11,9 @@ from mcd_rt.content.osentry import has_repository
 from mcd_rt.content.osimage import fetch_repository, read_os_image
 from mcd_rt.content.resolve import resolve_tag
 from mcd_rt.errors import AgentError, Code
-from mcd_rt.model.content import Content
+from mcd_rt.model.content import Content, Reading, Way
 from mcd_rt.model.image import ImageReference
+from mcd_rt.model.osimage import OsImage
 from mcd_rt.model.plan import Needs, NeedsBase, NeedsContent, NeedsDigest, NeedsOs
 from mcd_rt.model.record import Record, Resolved
 from mcd_rt.model.state import State
@@ -29,11 +32,7 @@ async def fetch_needed(context: Context, situation: Situation, need: Needs) -> S
         case NeedsContent():
             return replace(situation, content=await _fetch(context, situation, need))
         case NeedsOs(image):
-            context.reporter.enter(State.FETCHING, f"what OS {image} is")
-            architecture = situation.host.architecture
-            settings = context.settings.content
-            os = await read_os_image(context.effects, settings, context.paths, image, architecture=architecture)
-            return replace(situation, offer=offer_of(context.paths, image, os))
+            return replace(situation, offer=offer_of(context.paths, image, await _read_os(context, situation, image)))
         case NeedsDigest(image):
             context.reporter.enter(State.FETCHING, f"which image {image} is")
             architecture = situation.host.architecture
@@ -50,8 +49,7 @@ async def provide_repository(context: Context, situation: Situation, image: Imag
         return
     context.reporter.enter(State.FETCHING, f"the ostree repository of {image}")
     prune(context.effects, context.paths, digests_in_use(situation))
-    began, progress, ok = context.effects.monotonic(), _Progress(context), False
-    try:
+    with _counted(context) as progress:
         await fetch_repository(
             context.effects,
             context.settings.content,
@@ -59,17 +57,16 @@ async def provide_repository(context: Context, situation: Situation, image: Imag
             image,
             progress.show,
             architecture=situation.host.architecture,
+            on_reading=progress.take,
         )
-        ok = True
-    finally:
-        context.reporter.metrics.count_fetch(None, progress.done, context.effects.monotonic() - began, ok=ok)
 
 
 class _Progress:
-    """Bytes of a fetch, for the status; ``done`` is how many there were at last."""
+    """Bytes of a fetch, for the status; ``done`` is how many there were at last, ``way`` how they came."""
 
     def __init__(self, context: Context) -> None:
         self.done = 0
+        self.way: Way | None = None
         self._context = context
 
     def show(self, done: int, total: int) -> None:
@@ -77,14 +74,42 @@ class _Progress:
         self.done = done
         self._context.reporter.show_progress(f"{done} of {total} bytes", done * 100 // total if total else -1)
 
+    def take(self, reading: Reading) -> None:
+        """How the image is read."""
+        self.way = reading.way
+
+
+@contextmanager
+def _counted(context: Context) -> Iterator[_Progress]:
+    """Count what is fetched in the block, by the way it took, whether it came or not."""
+    began, progress, ok = context.effects.monotonic(), _Progress(context), False
+    try:
+        yield progress
+        ok = True
+    finally:
+        seconds = context.effects.monotonic() - began
+        context.reporter.metrics.count_fetch(progress.way, progress.done, seconds, ok=ok)
+
+
+async def _read_os(context: Context, situation: Situation, image: ImageReference) -> OsImage:
+    context.reporter.enter(State.FETCHING, f"what OS {image} is")
+    with _counted(context) as progress:
+        return await read_os_image(
+            context.effects,
+            context.settings.content,
+            context.paths,
+            image,
+            progress.show,
+            architecture=situation.host.architecture,
+            on_reading=progress.take,
+        )
+
 
 async def _fetch(context: Context, situation: Situation, need: NeedsContent) -> Content:
     context.reporter.enter(State.FETCHING, f"the kernel packages of {need.image}")
     prune(context.effects, context.paths, digests_in_use(situation))
-    began, progress = context.effects.monotonic(), _Progress(context)
-    content: Content | None = None
-    try:
-        content = await fetch_content(
+    with _counted(context) as progress:
+        return await fetch_content(
             context.effects,
             context.settings.content,
             context.paths,
@@ -92,11 +117,8 @@ async def _fetch(context: Context, situation: Situation, need: NeedsContent) -> 
             need.names,
             progress.show,
             architecture=situation.host.architecture,
+            on_reading=progress.take,
         )
-    finally:
-        seconds, way = context.effects.monotonic() - began, content.way if content is not None else None
-        context.reporter.metrics.count_fetch(way, progress.done, seconds, ok=content is not None)
-    return content
 
 
 def _resolved(context: Context, situation: Situation, image: ImageReference, digest: str) -> Record:

@@ -72,10 +72,6 @@ def deliver(connection: socket.socket, request: FetchRequest) -> None:
     layers = request.extent is not Extent.IDENTITY
     with opened_image(connection, reference, request, progress, layers=layers) as source:
         image = source.image
-        _send(
-            connection,
-            ImageFrame(image.digest, image.architecture, image.commit, image.version, source.way, source.why),
-        )
         if request.extent is Extent.IDENTITY:
             return
         progress.begin(sum(layer.size for layer in image.layers))
@@ -112,9 +108,18 @@ def opened_image(
     *,
     layers: bool = True,
 ) -> Iterator[ImageSource]:
-    """The image of a request, open to be read; ``layers`` says whether any of them will be."""
+    """The image of a request, open to be read; ``layers`` says whether any of them will be.
+
+    Which image it is, and how it is read, is said before anything of it comes, or before it is copied.
+    """
+
+    def introduce(image: Image, way: Way, why: str) -> None:
+        _send(connection, ImageFrame(image.digest, image.architecture, image.commit, image.version, way, why))
+
     if reference.layout:
-        yield open_layout(reference, request.architecture, request.max_layers)
+        source = open_layout(reference, request.architecture, request.max_layers)
+        introduce(source.image, source.way, source.why)
+        yield source
         return
 
     def pause(seconds: float) -> None:
@@ -134,9 +139,10 @@ def opened_image(
             pause,
             progress.repeat,
             progress.copied,
+            introduce,
         )
-        with open_registry(reference, access, layers=layers) as source:
-            yield source
+        with open_registry(reference, access, layers=layers) as opened:
+            yield opened
 
 
 @contextmanager

@@ -1,20 +1,22 @@
 """What a worker is asked about an image: which worker it is, the request, the pull secret it is lent, the deadline."""
 
 import asyncio
+import logging
 import os
 import stat
 import sys
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from mcd_rt.content.conversation import Command, Conversation, Listening, Worker
-from mcd_rt.content.frames import MAX_FILES, AboutImage, Extent, FetchRequest
+from mcd_rt.content.frames import MAX_FILES, AboutImage, Extent, FetchRequest, ImageFrame
 from mcd_rt.content.requests import EMPTY_SECRETS
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.content import Reading
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.settings import ContentSettings
 
@@ -25,6 +27,8 @@ _SECRETS = ("CREDENTIALS_DIRECTORY",)
 _SOCKETS = {"fetch": "/run/mcd-rt-fetch.sock", "inspect": "/run/mcd-rt-inspect.sock"}
 _NO_SECRET = 8  # bytes: a file with credentials has more
 _PATIENCE = 0.75  # of the idle timeout: a worker says what it waits for before it is taken for dead
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -84,6 +88,16 @@ def secrets_for(worker: Worker, image: ImageReference, request: FetchRequest) ->
         return ()
     own = os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")
     return tuple(Path(file.replace("${CREDENTIALS_DIRECTORY}", own)) for file in request.authfiles)
+
+
+def nobody_asks(_reading: Reading) -> None:
+    """Nobody wants to know how an image is read."""
+
+
+def tell_reading(image: ImageReference, said: ImageFrame, on_reading: Callable[[Reading], None]) -> None:
+    """Tell the log and who asked how an image is read, which is known before anything of it has come."""
+    _log.info("%s is read by way of %s (%s)", image, said.way, said.why)
+    on_reading(Reading(said.way, said.why))
 
 
 async def ask(talk: Conversation, request: AboutImage, secrets: Sequence[Path]) -> None:

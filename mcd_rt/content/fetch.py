@@ -14,7 +14,17 @@ from pathlib import Path
 
 from mcd_rt.content import cache
 from mcd_rt.content.conversation import Conversation, Listening, Worker, conversation
-from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secrets_for, within, worker_for
+from mcd_rt.content.errand import (
+    WORKER_ARGV,
+    Question,
+    ask,
+    nobody_asks,
+    request_for,
+    secrets_for,
+    tell_reading,
+    within,
+    worker_for,
+)
 from mcd_rt.content.frames import (
     DESCRIPTORS_AT_ONCE,
     DoneFrame,
@@ -30,7 +40,7 @@ from mcd_rt.content.resolve import not_pinned
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
-from mcd_rt.model.content import Content, Judge, Package, Way
+from mcd_rt.model.content import Content, Judge, Package, Reading, Way
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.settings import ContentSettings
@@ -89,6 +99,7 @@ async def fetch_content(
     *,
     worker_argv: Sequence[str] = WORKER_ARGV,
     architecture: str = "",
+    on_reading: Callable[[Reading], None] = nobody_asks,
 ) -> Content:
     """Fetch the packages with these header names from a pinned image; the cache has them afterwards.
 
@@ -106,6 +117,7 @@ async def fetch_content(
         host=paths,
         worker_argv=worker_argv,
         architecture=architecture,
+        on_reading=on_reading,
     )
     return fetched.content
 
@@ -122,13 +134,14 @@ async def fetch_image(
     worker_argv: Sequence[str] = WORKER_ARGV,
     architecture: str = "",
     extent: Extent = Extent.KERNEL,
+    on_reading: Callable[[Reading], None] = nobody_asks,
 ) -> Fetched:
     """Fetch the packages with these header names into the cache of ``paths``, with the settings of ``host``.
 
     An earlier entry for the image is replaced; an image without any of them is content without packages.
-    ``on_progress`` is told bytes read and bytes in all; ``architecture`` (as ``uname -m`` spells it) is this
-    machine's unless given; with ``Extent.ALL`` older layers are read too, only to say what is in them. After a failure
-    the cache has neither an entry nor leftovers for this image.
+    ``on_progress`` is told bytes read and bytes in all, ``on_reading`` how the image is read, once that is known;
+    ``architecture`` (as ``uname -m`` spells it) is this machine's unless given; with ``Extent.ALL`` older layers are
+    read too, only to say what is in them. After a failure the cache has neither an entry nor leftovers for this image.
     Raises ``AgentError``: ``image-*`` and ``package-*`` for what the workers found, ``worker-failed``,
     ``worker-timeout``, ``write-failed``, ``cache-full``, ``cache-corrupt``.
     """
@@ -144,14 +157,17 @@ async def fetch_image(
             secrets = secrets_for(fetcher, image, request)
             job = _Job(effects, settings, fetcher, inspector, request, keys, secrets)
             allowance = max(0, settings.max_cache_bytes - cache.used_bytes(paths))
-            receiver = Receiver(effects, cache.create(effects, paths, digest), request, on_progress, allowance)
+            place = cache.create(effects, paths, digest)
+            receiver = Receiver(
+                effects, place, request, on_progress, allowance, lambda said: tell_reading(image, said, on_reading)
+            )
             judged = await within(settings.fetch_timeout, _packages(job, receiver))
         said = receiver.image or ImageFrame(digest, "", "", "", Way.LAYOUT, "")
         content = Content(image.digest or said.digest, judged.packages, judged.judge, said.way, said.why)
         if image.digest:  # what a tag meant is nothing to come back to
             cache.store(effects, paths, content, names, judged.keys)
             undo.pop_all()
-    _log.info("%s was read by way of %s (%s); signatures judged by %s", image, said.way, said.why, judged.judge)
+    _log.info("%s has %d of these packages; signatures judged by %s", image, len(judged.packages), judged.judge)
     return Fetched(content, said.architecture, said.commit, said.version, tuple(receiver.told))
 
 

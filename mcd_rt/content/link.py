@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Self
 
 from mcd_rt.content.blob import Descriptor, Reader
-from mcd_rt.content.manifest import MAX_DOCUMENT
+from mcd_rt.content.manifest import MAX_DOCUMENT, Image
 from mcd_rt.content.proxy import Proxy, open_proxy
 from mcd_rt.content.skopeo import Skopeo
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.model.content import Way
 from mcd_rt.model.image import ImageReference
 
 TRIES = 4
@@ -27,7 +28,8 @@ class Access:
     """How a registry is read: ``patience`` in seconds, a ``scratch`` directory for copies, and callbacks.
 
     ``pause`` waits that many seconds before the next try, ``alive`` is called while known bytes are read again,
-    ``on_copied`` is told bytes copied and in all.
+    ``on_copied`` is told bytes copied and in all, ``on_found`` which image it is, how it is read and why so, before any
+    of its layers is.
     """
 
     skopeo: Skopeo
@@ -38,6 +40,7 @@ class Access:
     pause: Callable[[float], None]
     alive: Callable[[], None]
     on_copied: Callable[[int, int], None]
+    on_found: Callable[[Image, Way, str], None]
 
 
 class Connection:

@@ -16,7 +16,6 @@ from mcd_rt.content.frames import (
     FileFrame,
     FilesFrame,
     Frame,
-    ImageFrame,
     OsFrame,
     OsRequest,
     RepositoryRequest,
@@ -35,7 +34,6 @@ def deliver_os(connection: socket.socket, request: OsRequest) -> None:
     """Say which OS the image has; raises ``AgentError``: ``image-*``, ``os-image-unsupported``, ``worker-failed``."""
     progress = Progress(connection)
     with opened_image(connection, parsed_reference(request.image), request, progress) as source:
-        _introduce(connection, source)
         progress.begin(sum(layer.size for layer in source.image.layers))
         found = _searched(source, progress)
         progress.end()
@@ -50,7 +48,6 @@ def deliver_repository(connection: socket.socket, request: RepositoryRequest) ->
     """
     progress = Progress(connection)
     with opened_image(connection, parsed_reference(request.image), request, progress) as source:
-        _introduce(connection, source)
         progress.begin(sum(layer.size for layer in source.image.layers))
         sender = _Sender(connection, request)
         for blob in source.image.layers:
@@ -58,14 +55,6 @@ def deliver_repository(connection: socket.socket, request: RepositoryRequest) ->
                 _send_layer(sender, reader, blob)
         sender.end()
         progress.end()
-
-
-def _introduce(connection: socket.socket, source: ImageSource) -> None:
-    image = source.image
-    _send(
-        connection,
-        ImageFrame(image.digest, image.architecture, image.commit, image.version, source.way, source.why),
-    )
 
 
 def _searched(source: ImageSource, progress: Progress) -> Found:

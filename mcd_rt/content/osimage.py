@@ -13,7 +13,17 @@ from pathlib import Path
 from mcd_rt.content import cache
 from mcd_rt.content.answer import Answer, lie
 from mcd_rt.content.conversation import Worker, conversation
-from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secrets_for, within, worker_for
+from mcd_rt.content.errand import (
+    WORKER_ARGV,
+    Question,
+    ask,
+    nobody_asks,
+    request_for,
+    secrets_for,
+    tell_reading,
+    within,
+    worker_for,
+)
 from mcd_rt.content.fetch import scratch_for
 from mcd_rt.content.frames import AboutImage, Extent, FetchRequest, OsFrame, OsRequest, RepositoryRequest
 from mcd_rt.content.osentry import (
@@ -30,6 +40,7 @@ from mcd_rt.content.resolve import not_pinned
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.content import Reading
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.osimage import OsImage
 from mcd_rt.model.settings import ContentSettings
@@ -45,6 +56,7 @@ class _Asking:
     image: ImageReference
     worker: Worker
     architecture: str
+    on_reading: Callable[[Reading], None]
 
 
 def _nobody(_done: int, _total: int) -> None:
@@ -60,20 +72,22 @@ async def read_os_image(
     *,
     worker_argv: Sequence[str] = WORKER_ARGV,
     architecture: str = "",
+    on_reading: Callable[[Reading], None] = nobody_asks,
 ) -> OsImage:
     """The OS of a pinned image, from the cache or by way of a worker; the cache has it afterwards.
 
-    ``on_progress`` is told bytes read and bytes in all; ``architecture`` (as ``uname -m`` spells it) is this machine's
-    unless given. ``commit`` is the commit that was composed: a host that derives a commit of its own from a container
-    says another. Raises ``AgentError``: ``image-not-pinned``, ``image-*``, ``os-image-unsupported``,
-    ``worker-failed``, ``worker-timeout``, ``write-failed``.
+    ``on_progress`` is told bytes read and bytes in all, ``on_reading`` how the image is read, once that is known;
+    ``architecture`` (as ``uname -m`` spells it) is this machine's unless given. ``commit`` is the commit that was
+    composed: a host that derives a commit of its own from a container says another. Raises ``AgentError``:
+    ``image-not-pinned``, ``image-*``, ``os-image-unsupported``, ``worker-failed``, ``worker-timeout``,
+    ``write-failed``.
     """
     if not image.digest:
         raise not_pinned(image)
     if (known := load_os_image(paths, image.digest)) is not None:
         return known
     worker = worker_for("fetch", settings, paths, worker_argv)
-    asking = _Asking(effects, settings, paths, image, worker, architecture or platform.machine())
+    asking = _Asking(effects, settings, paths, image, worker, architecture or platform.machine(), on_reading)
     found = await within(settings.fetch_timeout, _read(asking, on_progress))
     store_os_image(effects, paths, found)
     return found
@@ -88,12 +102,13 @@ async def fetch_repository(
     *,
     worker_argv: Sequence[str] = WORKER_ARGV,
     architecture: str = "",
+    on_reading: Callable[[Reading], None] = nobody_asks,
 ) -> Path:
     """The ostree repository of a pinned machine-os-content image, in the cache; one that is there is not fetched again.
 
-    Written once, durable before it has its name; nothing is left of a failure. ``on_progress`` and ``architecture`` as
-    in ``read_os_image``. Where the image's OS is known, its commit has to be in the repository. Raises ``AgentError``:
-    as ``read_os_image``, and ``cache-full``.
+    Written once, durable before it has its name; nothing is left of a failure. ``on_progress``, ``architecture`` and
+    ``on_reading`` as in ``read_os_image``. Where the image's OS is known, its commit has to be in the repository.
+    Raises ``AgentError``: as ``read_os_image``, and ``cache-full``.
     """
     if not image.digest:
         raise not_pinned(image)
@@ -101,7 +116,7 @@ async def fetch_repository(
     if has_repository(paths, image.digest):
         return target
     worker = worker_for("fetch", settings, paths, worker_argv)
-    asking = _Asking(effects, settings, paths, image, worker, architecture or platform.machine())
+    asking = _Asking(effects, settings, paths, image, worker, architecture or platform.machine(), on_reading)
     unfinished = target.with_name("repo.new")
     with ExitStack() as undo:
         undo.callback(discard_repository, effects, paths, image.digest)
@@ -118,7 +133,7 @@ async def fetch_repository(
 
 async def _read(asking: _Asking, on_progress: Callable[[int, int], None]) -> OsImage:
     async with _asked(asking, _os_request, on_progress) as answer:
-        await answer.begin()
+        tell_reading(asking.image, await answer.begin(), asking.on_reading)
         if not isinstance(frame := await answer.next(), OsFrame):
             raise lie(f"sent {type(frame).__name__} where the OS was due")
         await answer.end()
@@ -136,7 +151,7 @@ async def _write(asking: _Asking, on_progress: Callable[[int, int], None], place
         on_progress(done, total)
 
     async with _asked(asking, request_of, progressed) as answer:
-        await answer.begin()
+        tell_reading(asking.image, await answer.begin(), asking.on_reading)
         await writer.write_all(answer)
     known = load_os_image(asking.paths, asking.image.digest)
     commit = known.commit if known is not None else ""

@@ -50,12 +50,17 @@ class Receiver:
         request: FetchRequest,
         on_progress: Callable[[int, int], None],
         allowance: int,
+        on_image: Callable[[ImageFrame], None] = lambda _image: None,
     ) -> None:
-        """``entry`` is the directory for the files, empty; ``allowance`` how many bytes they may have together."""
+        """``entry`` is the directory for the files, empty; ``allowance`` how many bytes they may have together.
+
+        ``on_progress`` is told bytes read and in all, ``on_image`` which image was found, and how it is read.
+        """
         self._effects = effects
         self._entry = entry
         self._request = request
         self._on_progress = on_progress
+        self._on_image = on_image
         self._progress_frames = 0
         self._files = 0
         self._allowance = allowance
@@ -72,6 +77,7 @@ class Receiver:
         while not isinstance(frame := await self._next(talk), DoneFrame):
             if isinstance(frame, ImageFrame) and self.image is None and not self._files:
                 self.image = frame
+                self._on_image(frame)
                 continue
             if isinstance(frame, PackageFrame) and self._request.extent is Extent.ALL:
                 self._note(frame)

@@ -80,8 +80,11 @@ def open_registry(
         image = resolve_image(documents, pinned.digest, access.architecture, access.max_layers)
         demand = _demand(pinned, access.skopeo, connection.version)
         if not demand or not layers:
-            yield ProxiedSource(image, _why(demand, connection.version), connection)
+            why = _why(demand, connection.version)
+            access.on_found(image, Way.PROXY, why)
+            yield ProxiedSource(image, why, connection)
             return
+    access.on_found(image, Way.COPY, demand)
     with TemporaryDirectory(prefix="mcd-rt-copy-", dir=access.scratch) as place:
         _copy(pinned, image, access, Path(place) / "image")
         yield CopiedSource(image, demand, Path(place) / "image")

@@ -1,5 +1,6 @@
 """From the tag of an image to its digest, asked through the worker that fetches: nothing of the image is read."""
 
+import logging
 import platform
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.settings import ContentSettings
+
+_log = logging.getLogger(__name__)
 
 _NO_SCRATCH = "/var/tmp"  # noqa: S108 - nothing is copied for a digest
 
@@ -62,4 +65,6 @@ async def _digest(
         await receiver.receive_all(talk)
     if receiver.image is None:
         raise AgentError(Code.WORKER_FAILED, f"the worker did not say which image {question.image} is")
-    return receiver.image.digest
+    said = receiver.image
+    _log.info("%s is %s (asked by way of %s: %s)", question.image, said.digest, said.way, said.why)
+    return said.digest

@@ -15,6 +15,14 @@ class Way(StrEnum):
     COPY = "copy"
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an image is read, and why in this way, for people."""
+
+    way: Way
+    why: str
+
+
 @unique
 class Judge(StrEnum):
     """Who found the signatures of packages right."""

@@ -121,7 +121,7 @@ PASSES = _counter("passes", "Passes, by what they came to.", outcome=PassEnd)
 PASS_DURATION = _histogram("pass_duration", "How long passes took.", _PASS)
 LAST_PASS = _gauge("last_pass_timestamp_seconds", "When a pass last ended; 0: not yet.")
 
-FETCHES = _counter("fetches", "Images that packages were fetched from.", way=FetchWay, result=Result)
+FETCHES = _counter("fetches", "Images that were read, for packages, OS or repository.", way=FetchWay, result=Result)
 FETCHED_BYTES = _counter("fetched_bytes", "Bytes read while fetching.", way=FetchWay)
 FETCH_DURATION = _histogram("fetch_duration", "How long fetches took, failed ones too.", _LONG, way=FetchWay)
 CONTENT_JUDGE = _gauge(

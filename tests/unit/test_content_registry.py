@@ -34,6 +34,7 @@ class Host:
         self.image = ImageReference("registry.example/os", "rt", self.layout.digest, layout=False)
         self.paused: list[float] = []
         self.copied: list[tuple[int, int]] = []
+        self.told: list[tuple[Way, str]] = []
         (place / "root/etc/containers").mkdir(parents=True)
         self.policy(ANYTHING)
         monkeypatch.setenv("PATH", str(place / "bin"))
@@ -60,6 +61,7 @@ class Host:
             self.paused.append,
             lambda: None,
             lambda *said: self.copied.append(said),
+            lambda _image, *said: self.told.append(said),
         )
         with leaves_nothing(), ExitStack() as stack:
             source = stack.enter_context(open_registry(image or self.image, replace(access, **changes)))
@@ -115,6 +117,8 @@ def test_a_copy_that_is_rejected_is_told_so(host):
     host.policy(REJECT)
     host.behave(fault="no-copy")
     expect(host, Code.IMAGE_REJECTED_BY_POLICY, "registry.example/os:rt@sha256:", "Source image rejected: no signature")
+    [(way, why)] = host.told
+    assert (way, why.partition(",")[0]) == (Way.COPY, "the policy demands something of this image"), "before it is made"
 
 
 def test_a_copy_that_stands_still_is_given_up(host):
