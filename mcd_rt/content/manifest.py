@@ -76,13 +76,13 @@ def resolve_image(documents: Documents, digest: str, architecture: str, max_laye
     Raises ``AgentError``: ``image-unreadable`` where something is damaged or missing,
     ``image-digest-mismatch``, ``image-too-large``, and what ``documents`` raises.
     """
-    document = _document(documents, digest)
-    for _ in range(2):  # an index may hold the index of a multi-architecture image, never more
-        if "manifests" not in document:
-            break
-        digest = _for_platform(document, documents.name(digest), go_name(architecture)).digest
-        document = _document(documents, digest)
-    return _image(documents, digest, document, max_layers)
+    found, document = _of_platform(documents, digest, architecture)
+    return _image(documents, found, document, max_layers)
+
+
+def platform_digest(documents: Documents, digest: str, architecture: str) -> str:
+    """The digest of the image that ``resolve_image`` finds, and raises for, of which only manifests are read."""
+    return _of_platform(documents, digest, architecture)[0]
 
 
 def descriptor_of(entry: JsonObject) -> Descriptor:
@@ -120,6 +120,16 @@ def _document(documents: Documents, digest: str) -> JsonObject:
     if document.get("mediaType", expected[0]) not in expected:
         raise unreadable(name, f"is of the type {document.get('mediaType')!r}, expected {' or '.join(expected)}")
     return document
+
+
+def _of_platform(documents: Documents, digest: str, architecture: str) -> tuple[str, JsonObject]:
+    document = _document(documents, digest)
+    for _ in range(2):  # an index may hold the index of a multi-architecture image, never more
+        if "manifests" not in document:
+            break
+        digest = _for_platform(document, documents.name(digest), go_name(architecture)).digest
+        document = _document(documents, digest)
+    return digest, document
 
 
 def _compared(data: bytes, digest: str) -> bytes:

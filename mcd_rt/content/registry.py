@@ -9,7 +9,7 @@ not the version of skopeo. Copied to a directory, not to a layout: only that lea
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from mcd_rt.content.blob import Descriptor, Reader
 from mcd_rt.content.complaints import failure_of
 from mcd_rt.content.layout import open_regular
 from mcd_rt.content.link import Access, Connection, Resumed, address_of
-from mcd_rt.content.manifest import MAX_DOCUMENT, Image, resolve_image
+from mcd_rt.content.manifest import MAX_DOCUMENT, Image, platform_digest, resolve_image
 from mcd_rt.content.policy import accepts_anything
 from mcd_rt.content.programs import run_program
 from mcd_rt.content.skopeo import Skopeo
@@ -75,12 +75,12 @@ def open_registry(
     ``cache-full`` where there is no room for a copy, ``worker-failed`` without skopeo.
     """
     pinned = reference if reference.digest else replace(reference, digest=_digest_of_tag(reference, access))
-    with Connection(pinned, access) as connection:
+    with _connected(pinned, access) as (connection, behind):
         documents = _Documents(pinned, access, connection)
         image = resolve_image(documents, pinned.digest, access.architecture, access.max_layers)
         demand = _demand(pinned, access.skopeo, connection.version)
         if not demand or not layers:
-            why = _why(demand, connection.version)
+            why = _why(demand, connection.version) + behind
             access.on_found(image, Way.PROXY, why)
             yield ProxiedSource(image, why, connection)
             return
@@ -88,6 +88,27 @@ def open_registry(
     with TemporaryDirectory(prefix="mcd-rt-copy-", dir=access.scratch) as place:
         _copy(pinned, image, access, Path(place) / "image")
         yield CopiedSource(image, demand, Path(place) / "image")
+
+
+@contextmanager
+def _connected(pinned: ImageReference, access: Access) -> Iterator[tuple[Connection, str]]:
+    """A connection, and what has to be said of it.
+
+    The proxy judges what it is asked for, so of an index the index. Where that is rejected, it is asked for the image
+    behind it, of which everybody else who pulls would judge the signatures: podman, rpm-ostree, ``skopeo copy``.
+    """
+    with ExitStack() as stack:
+        try:
+            connection, behind = stack.enter_context(Connection(pinned, access)), ""
+        except AgentError as error:
+            if error.failure.code is not Code.IMAGE_REJECTED_BY_POLICY:
+                raise
+            digest = platform_digest(_Documents(pinned, access, None), pinned.digest, access.architecture)
+            if digest == pinned.digest:
+                raise
+            connection = stack.enter_context(Connection(replace(pinned, digest=digest), access))
+            behind = ": not for the index, but for the image behind it"
+        yield connection, behind
 
 
 def _demand(reference: ImageReference, skopeo: Skopeo, version: tuple[int, ...]) -> str:
@@ -111,9 +132,9 @@ def _why(demand: str, version: tuple[int, ...]) -> str:
 
 
 class _Documents:
-    """Manifests as they are, not as the proxy converts them: where its own has another digest, raw ones."""
+    """Manifests as they are, not as the proxy converts them: where its own has another digest, or is none, raw ones."""
 
-    def __init__(self, reference: ImageReference, access: Access, connection: Connection) -> None:
+    def __init__(self, reference: ImageReference, access: Access, connection: Connection | None) -> None:
         self._reference = reference
         self._access = access
         self._connection = connection
@@ -121,11 +142,12 @@ class _Documents:
 
     def manifest(self, digest: str) -> bytes:
         if self._known is None:
-            data = self._connection.manifest()
+            data = self._connection.manifest() if self._connection is not None else b""
             self._known = {_digest(data): data}
         return self._known.get(digest) or _raw(replace(self._reference, digest=digest), self._access)
 
     def config(self, blob: Descriptor) -> bytes:
+        assert self._connection is not None, "what an image is called needs no config"
         parts = []
         with self._connection.blob(blob) as pipe:
             taken = 0

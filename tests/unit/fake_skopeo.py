@@ -77,6 +77,11 @@ class Fake:
     def open_image(self, reference: str) -> tuple:
         with (self.place / "opened").open("a") as opened:
             opened.write(f"{reference}\n")
+        if self.fault == "rejects" and reference.endswith(self.argument):
+            return {
+                "success": False,
+                "error": "Source image rejected: A signature was required, but no signature exists",
+            }, []
         return self.success(1)
 
     def get_manifest(self, _image: int) -> tuple:

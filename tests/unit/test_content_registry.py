@@ -104,6 +104,32 @@ def test_a_proxy_that_judges_the_policy_is_left_to_judge_it(host, version):
     assert host.read() == (Way.PROXY, "skopeo judges the policy", host.layers())
 
 
+def behind_index(host: Host) -> ImageReference:
+    """The image, named by an index it is in."""
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    entry = {"mediaType": kind, "digest": host.layout.digest, "size": 1}
+    entry["platform"] = {"os": "linux", "architecture": "amd64"}
+    return replace(host.image, digest=host.put({"schemaVersion": 2, "manifests": [entry]}))
+
+
+def test_where_only_the_images_behind_an_index_are_signed_that_is_enough(host):
+    """As it is for podman: the proxy of skopeo judges the index, which nobody else does."""
+    index = behind_index(host)
+    host.behave(version="0.2.8", fault=f"rejects:{index.digest}")
+    why = "skopeo judges the policy: not for the index, but for the image behind it"
+    assert host.read(index) == (Way.PROXY, why, host.layers())
+    opened = (host.place / "bin/opened").read_text().split()
+    assert opened == [f"docker://registry.example/os@{digest}" for digest in (index.digest, host.layout.digest)]
+
+
+def test_where_neither_the_index_nor_the_image_is_signed_it_is_rejected(host):
+    index = behind_index(host)
+    host.behave(version="0.2.8", fault="rejects:")
+    expect(host, Code.IMAGE_REJECTED_BY_POLICY, "no signature exists", image=index)
+    host.behave(version="0.2.8", fault=f"rejects:{host.layout.digest}")
+    expect(host, Code.IMAGE_REJECTED_BY_POLICY, "no signature exists")
+
+
 @pytest.mark.parametrize("policy", [REJECT, "nonsense", ""])
 def test_where_the_policy_demands_something_of_an_old_proxy_the_image_is_copied(host, policy):
     host.policy(policy)
