@@ -5,6 +5,7 @@ import json
 JsonObject = dict[str, object]
 
 MAX_FILES = 64
+MAX_KEYS = 256
 """How many files, or keys, a worker is asked about at once."""
 
 

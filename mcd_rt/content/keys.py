@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mcd_rt.content.fields import MAX_FILES
+from mcd_rt.content.fields import MAX_KEYS
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
 
@@ -23,10 +23,10 @@ def find_keys(paths: HostPaths, sources: Sequence[str]) -> tuple[Path, ...]:
     Raises ``AgentError`` (``package-signature-bad``) where there is none, or more than can be handed over.
     """
     files = {file.resolve(): None for source in sources for file in _files(paths.below(source))}
-    if not 0 < len(files) <= MAX_FILES:
+    if not 0 < len(files) <= MAX_KEYS:
         raise AgentError(
             Code.PACKAGE_SIGNATURE_BAD,
-            f"{len(files)} files of public keys are in {', '.join(sources) or 'no place'}, expected 1 to {MAX_FILES}",
+            f"{len(files)} files of public keys are in {', '.join(sources) or 'no place'}, expected 1 to {MAX_KEYS}",
             "[content] keys says where the vendor's keys are looked for",
         )
     return tuple(files)

@@ -6,9 +6,12 @@ from enum import StrEnum, unique
 from typing import Protocol, assert_never
 
 from mcd_rt.content import fields
-from mcd_rt.content.fields import MAX_FILES, JsonObject
+from mcd_rt.content.fields import MAX_FILES, MAX_KEYS, JsonObject
 from mcd_rt.content.lockwords import LockRequest, lock_request_fields, lock_request_of
 from mcd_rt.errors import AgentError, Code
+
+MAX_REQUEST = 1 << 19
+"""Bytes of the line: as many names as there may be, each as long as it may be, spelled in ASCII."""
 
 EMPTY_SECRETS = (b"", b"{}")
 """What is in a file of pull secrets that has none; the second is what a unit lends where there is nothing to lend."""
@@ -196,7 +199,8 @@ def _request(request: JsonObject) -> Request:
             max_files, max_bytes = (fields.integer(request, key, most=_NUMBER) for key in ("max_files", "max_bytes"))
             return RepositoryRequest(image, architecture, max_layers, max_files, max_bytes, *_image_read(request))
         case "inspect":
-            files, keys = (fields.texts(request, key, most=MAX_FILES) for key in ("files", "keys"))
+            files = fields.texts(request, "files", most=MAX_FILES)
+            keys = fields.texts(request, "keys", most=MAX_KEYS)
             return InspectRequest(files, keys, fields.boolean(request, "signed"))
         case "lock":
             return lock_request_of(request)

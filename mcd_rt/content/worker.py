@@ -25,6 +25,7 @@ from mcd_rt.content.frames import (
     RepositoryRequest,
 )
 from mcd_rt.content.quiet import keep_quiet
+from mcd_rt.content.requests import MAX_REQUEST
 from mcd_rt.errors import AgentError, Code
 
 # Objects between two looks for garbage: by default every import has some, a tenth of the time a start takes.
@@ -117,7 +118,7 @@ def _answer(connection: socket.socket) -> None:
 def _read_line(connection: socket.socket) -> bytes:
     # Byte by byte: what follows the line may carry descriptors, which a read across its end would lose.
     line = bytearray()
-    while len(line) < frames.LINE and (byte := connection.recv(1)) not in (b"", b"\n"):
+    while len(line) < MAX_REQUEST and (byte := connection.recv(1)) not in (b"", b"\n"):
         line += byte
     return bytes(line)
 

@@ -7,6 +7,7 @@ import pytest
 
 from mcd_rt.content import cache, keys
 from mcd_rt.content.fetch import fetch_content
+from mcd_rt.errors import AgentError
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Content
 from mcd_rt.model.image import ImageReference
@@ -69,6 +70,18 @@ def test_of_more_keys_than_are_handed_over_at_once_each_counts(paths, image):
     assert loaded(paths, image) == content
     paths.below("/etc/pki/rpm-gpg/39").write_text("no key at all")
     assert loaded(paths, image) is None
+
+
+def test_a_directory_of_many_keys_is_taken_whatever_they_are_called(paths, image):
+    place = paths.below("/etc/pki/rpm-gpg")
+    for number in range(255):
+        (place / f"{number}-{'ü' * 120}").write_text(f"{number}\n{PUBLIC_KEY}")
+    assert loaded(paths, image) is None
+    content = fetched(paths, image)
+    assert loaded(paths, image) == content
+    (place / "one more").write_text("no key")
+    with pytest.raises(AgentError, match=r"257 files of public keys are in /etc/pki/rpm-gpg, expected 1 to 256"):
+        fetched(paths, image)
 
 
 def test_the_keys_that_are_kept_in_mind_are_the_ones_that_were_handed_over(paths, image, monkeypatch):

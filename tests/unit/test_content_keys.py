@@ -76,5 +76,5 @@ def test_a_key_that_cannot_be_read_is_named(host, monkeypatch):
 
 
 def test_no_keys_are_no_identity(tmp_path):
-    with pytest.raises(AgentError, match=r"0 files of public keys are in /keys, /own\.asc, expected 1 to 64"):
+    with pytest.raises(AgentError, match=r"0 files of public keys are in /keys, /own\.asc, expected 1 to 256"):
         read_identity(HostPaths(tmp_path), SOURCES)
