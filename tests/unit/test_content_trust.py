@@ -1,5 +1,6 @@
 """A package is taken if one of the keys signed it, whoever judges; who judged is said."""
 
+import base64
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +83,15 @@ def test_a_file_may_hold_several_keys(tmp_path, judge):
         assert rpm.inspect(descriptor, "a.rpm", judging).judge is judge
 
 
+def test_a_key_may_be_binary(tmp_path, judge):
+    """As `gpg --export` writes it."""
+    lines = KEY.data.decode().partition("\n\n")[2].partition("-----END")[0].splitlines()
+    binary = Key("binary", base64.b64decode("".join(line for line in lines if not line.startswith("="))))
+    for keys in ((binary,), (OTHER, binary), (Key("cut", binary.data[:40]), binary)):
+        with opened(tmp_path, SIGNED) as descriptor, signed_by(keys) as judging:
+            assert rpm.inspect(descriptor, "a.rpm", judging).judge is judge
+
+
 def test_what_another_key_signed_is_refused(tmp_path, judge):
     code, message = refusal(tmp_path, SIGNED, OTHER)
     assert code is Code.PACKAGE_SIGNATURE_BAD
@@ -146,7 +156,10 @@ def test_keys_are_files_and_those_in_directories_each_once(tmp_path):
 
 
 def test_too_few_and_too_many_keys_are_told(tmp_path):
-    for count, expected in ((0, "0 files of public keys are in /keys, expected 1 to 64"), (65, "65 files of public")):
+    for count, expected in (
+        (0, "0 files of public keys are in /keys, expected 1 to 256"),
+        (257, "257 files of public"),
+    ):
         keys = tmp_path / str(count) / "keys"
         keys.mkdir(parents=True)
         for number in range(count):
