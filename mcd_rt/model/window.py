@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK = 7 * 24 * 3600
-_TEXT = re.compile(r"(?P<days>\S+) (?P<hour>\d{1,2}):(?P<minute>\d{2}) (?P<length>\S+)")
-_LENGTH = re.compile(r"(?=\d)(?:(?P<hours>\d{1,4})h)?(?:(?P<minutes>\d{1,5})m)?")
+_TEXT = re.compile(r"(?P<days>\S+) (?P<hour>\d{1,2}):(?P<minute>\d{2}) (?P<length>\S+)", re.ASCII)
+_LENGTH = re.compile(r"(?=\d)(?:(?P<hours>\d{1,4})h)?(?:(?P<minutes>\d{1,5})m)?", re.ASCII)
 _CALENDAR_HINT = "expected DAYS HH:MM LENGTH, such as 'Sat,Sun 02:00 3h', 'Mon-Fri 22:30 1h30m' or 'daily 03:00 45m'"
 
 
