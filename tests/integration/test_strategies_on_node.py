@@ -1,6 +1,7 @@
 """Each strategy on the simulated node, by a clock the test turns: what it waits for, until when, and the reboot."""
 
 import asyncio
+import os
 from datetime import datetime
 
 import pytest
@@ -410,6 +411,18 @@ def test_a_permission_is_waited_for(play, monkeypatch, text, mode, words):
             permit(stage, "2026-11-24T07:00:01+01:00\n")
             await stage.reboots()
             await arrives(stage)
+
+    play(story())
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a pipe", "a directory"])
+def test_a_permission_that_is_not_a_file_is_none_and_holds_nothing_up(play, monkeypatch, make):
+    async def story():
+        async with staged(monkeypatch, PERMISSION) as stage:
+            make(stage.node.paths.below("/etc/mcd-rt/reboot-permitted"))
+            outcome = await stage.rest()
+            waits(outcome, "to permit it", code=Code.PERMISSION_INVALID)
+            assert str(stage.node.paths.below("/etc/mcd-rt/reboot-permitted")) in outcome.failure.message
 
     play(story())
 
