@@ -129,6 +129,12 @@ def test_a_reboot_before_ours_overtook_the_change(phase):
     assert rebooted(RT, on_default(), phase=phase) == Overtaken()
 
 
+@pytest.mark.parametrize("phase", [Phase.ASKED, Phase.REBOOTING])
+def test_a_reboot_that_was_asked_for_is_judged_whoever_was_asked(phase):
+    assert isinstance(rebooted(RT, on_default(), phase=phase), DidNotComeUp)
+    assert rebooted(RT, on_flavor(EL9, EL9_RT), phase=phase, runs=host(EL9_RT.uname)) == CameUp(RT)
+
+
 @pytest.mark.parametrize(
     "booted",
     [
