@@ -80,7 +80,7 @@ async def verify_boot(context: Context, observed: Observation, attempt: Attempt)
     if isinstance(verdict, DidNotComeUp):
         evidence = await read_evidence(context.effects, context.paths)
         verdict = judge_boot(attempt, observed.deployments, observed.host, evidence)
-    context.reporter.metrics.count_verification(verdict)
+    context.reporter.metrics.count_verification(verdict, context.effects.now() - attempt.started)
     match verdict:
         case CameUp(target):
             tries = tuple(tries for tries in settled.tries if tries.target != target.identity)

@@ -28,8 +28,12 @@ async def take_lock(context: Context, record: Record) -> tuple[LockState, Record
         record = replace(record, lock=None)
     if record.lock is None:
         record = _remembered(context, record, wanted)
+    had_it, metrics = record.lock is not None and record.lock.granted, context.reporter.metrics
     failure = await ask_for_lock(context.effects, context.settings, context.paths, wanted, take=True)
+    metrics.count_lock_request(None if failure is None else failure.code)
     if failure is None:
+        if not had_it:
+            metrics.count_lock_wait(context.lock_seen.waited(context.effects.now()))
         context.lock_seen.forget()
         return LockGranted(), _remembered(context, record, replace(wanted, granted=True))
     if failure.code is Code.LOCK_REFUSED:  # of any other answer nobody knows what the server made of the question

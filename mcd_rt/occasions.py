@@ -7,6 +7,7 @@ from mcd_rt.model.plan import Target
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context
 from mcd_rt.plan.situation import Situation
+from mcd_rt.report.labels import HookOccasion
 
 
 def facts_of(situation: Situation, target: Target | None, reason: str) -> Facts:
@@ -31,6 +32,9 @@ async def run_occasion(context: Context, occasion: Occasion, facts: Facts, state
         context.reporter.enter(state, f"the {occasion} hook {hook} runs", next_attempt=until, awaiting=awaiting)
 
     access = HookAccess(context.effects, context.paths, context.settings.hooks, show)
+    begun = context.effects.monotonic()
     failure = await run_hooks(access, occasion, facts)
+    seconds = context.effects.monotonic() - begun
+    context.reporter.metrics.count_hooks(HookOccasion(occasion.value), seconds, ok=failure is None)
     if failure is not None:
         raise AgentError(failure.code, failure.message, failure.hint)

@@ -15,12 +15,24 @@ from mcd_rt.model.content import Judge
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Phase
 from mcd_rt.model.state import State
-from mcd_rt.report.labels import FetchWay, Lookup, PassEnd, Result, TransactionEnd, TransactionMethod, Verification
+from mcd_rt.report.labels import (
+    FetchWay,
+    HookOccasion,
+    LockAnswer,
+    Lookup,
+    PassEnd,
+    Result,
+    TransactionEnd,
+    TransactionMethod,
+    Verification,
+)
 
 Series = tuple[str, ...]
 """The values of a family's labels, in their order."""
 
 _PASS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0, 3600.0)
+_HOUR = 3600.0
+_DAYS = (30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, _HOUR, 4 * _HOUR, 12 * _HOUR, 24 * _HOUR, 168 * _HOUR)
 _LONG = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 
@@ -155,11 +167,25 @@ STAGED_AT = _gauge(
 REBOOT_GATE = _gauge(
     "reboot_gate", "1 for what a staged change waits for before its reboot; all 0: for nothing.", gate=Gate
 )
+HOLD_ACTIVE = _gauge("hold_active", "1 while a person's `mcd-rt hold` is on.")
+HOLD_UNTIL = _gauge("hold_until_timestamp_seconds", "When that hold ends by itself; 0: it has no end, or none is on.")
+LOCK_HELD = _gauge("lock_held", "1 while this node has a slot of a lock server.")
+LOCK_REQUESTS = _counter("lock_requests", "Times a lock server was asked for a slot, by its answer.", answer=LockAnswer)
+LOCK_WAIT = _histogram("lock_wait", "How long a slot was asked for until there was one.", _DAYS)
+HOOK_DURATION = _histogram(
+    "hook_duration", "How long all hooks of an occasion took.", _LONG, occasion=HookOccasion, result=Result
+)
 REBOOTS = _counter("reboots", "Reboots this agent asked for; see mcd_rt_reboots_last_day, which outlives them.")
 REBOOTS_LAST_DAY = _gauge("reboots_last_day", "Reboots of ours in the last 24 hours, of earlier boots too.")
 REBOOT_BUDGET_LEFT = _gauge("reboot_budget_left", "Reboots of ours that are still allowed within these 24 hours.")
 VERIFICATIONS = _counter("verifications", "Changes that were looked after, after the boot.", result=Verification)
 VERIFIED = _gauge("verified_timestamp_seconds", "When a change last came up, seen by its running kernel; 0: never.")
+SWITCH_DURATION = _histogram(
+    "switch_duration",
+    "How long changes took from their first step to the look after the boot, with all they waited for.",
+    _DAYS,
+    result=Result,
+)
 LAST_SWITCH = _gauge("last_switch_duration_seconds", "How long that change took from its first step, boot included.")
 
 BOOT_AVAILABLE = _gauge("boot_available_bytes", "Room in /boot; NaN: cannot be seen.")
@@ -202,11 +228,18 @@ FAMILIES = (
     TARGET_TRIES_LEFT,
     STAGED_AT,
     REBOOT_GATE,
+    HOLD_ACTIVE,
+    HOLD_UNTIL,
+    LOCK_HELD,
+    LOCK_REQUESTS,
+    LOCK_WAIT,
+    HOOK_DURATION,
     REBOOTS,
     REBOOTS_LAST_DAY,
     REBOOT_BUDGET_LEFT,
     VERIFICATIONS,
     VERIFIED,
+    SWITCH_DURATION,
     LAST_SWITCH,
     BOOT_AVAILABLE,
     BOOT_SIZE,

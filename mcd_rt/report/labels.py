@@ -62,6 +62,25 @@ class TransactionEnd(StrEnum):
 
 
 @unique
+class LockAnswer(StrEnum):
+    """What a lock server said when it was asked for a slot; ``failed``: it could not be asked."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    PROTOCOL = "protocol"
+    FAILED = "failed"
+
+
+@unique
+class HookOccasion(StrEnum):
+    """When hooks run (``hooks.protocol.Occasion``, which an idle agent does not load)."""
+
+    PRE_REBOOT = "pre-reboot"
+    POST_VERIFY = "post-verify"
+
+
+@unique
 class Verification(StrEnum):
     """What became of a change, seen after the boot."""
 

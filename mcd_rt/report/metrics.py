@@ -27,9 +27,26 @@ from mcd_rt.plan.outcome import GoingDown, Outcome, Progressed, Retry, Settled
 from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, Verdict
 from mcd_rt.report import families as f
 from mcd_rt.report.families import Family, Kind, Series
-from mcd_rt.report.labels import FetchWay, Lookup, PassEnd, Result, TransactionEnd, TransactionMethod, Verification
+from mcd_rt.report.labels import (
+    FetchWay,
+    HookOccasion,
+    LockAnswer,
+    Lookup,
+    PassEnd,
+    Result,
+    TransactionEnd,
+    TransactionMethod,
+    Verification,
+)
 from mcd_rt.report.space import changed_at, kernels_in_boot, size_of_tree, space_of
 from mcd_rt.report.status import Status, failing_codes
+
+_ANSWERS = {
+    None: LockAnswer.GRANTED,
+    Code.LOCK_REFUSED: LockAnswer.REFUSED,
+    Code.LOCK_UNREACHABLE: LockAnswer.UNREACHABLE,
+    Code.LOCK_PROTOCOL: LockAnswer.PROTOCOL,
+}
 
 
 class Distribution:
@@ -94,6 +111,7 @@ class Metrics:
         recent = sum(now - at < DAY for at in self._record.reboots)
         boot, kernels = space_of(self._paths.below("/boot")), kernels_in_boot(self._paths, self._deployments)
         for family, value in (
+            *self._hold(now),
             (f.REBOOTS_LAST_DAY, recent),
             (f.REBOOT_BUDGET_LEFT, max(0, self._reboot.per_day - recent)),
             (f.CACHE_SIZE, size_of_tree(self._paths.cache)),
@@ -144,6 +162,9 @@ class Metrics:
         attempt = record.attempt
         self._choose(f.ATTEMPT_PHASE, "" if attempt is None else attempt.phase)
         self._set(f.ATTEMPT_STARTED, 0.0 if attempt is None else attempt.started)
+        self._set(f.LOCK_HELD, float(record.lock is not None and record.lock.granted))
+        for family, value in self._hold(self._effects.now()):
+            self._set(family, value)
         self._show_brake()
 
     def show_content(self, content: Content) -> None:
@@ -193,9 +214,31 @@ class Metrics:
         """A reboot was asked for."""
         self._count(f.REBOOTS)
 
-    def count_verification(self, verdict: Verdict) -> None:
-        """A change of an earlier boot was looked after."""
-        self._count(f.VERIFICATIONS, _verification_of(verdict))
+    def count_lock_request(self, code: Code | None) -> None:
+        """A lock server was asked for a slot; ``None``: it gave one."""
+        self._count(f.LOCK_REQUESTS, _ANSWERS.get(code, LockAnswer.FAILED))
+
+    def count_lock_wait(self, seconds: float) -> None:
+        """A slot was given that was asked for so long."""
+        self._observe(f.LOCK_WAIT, seconds)
+
+    def count_hooks(self, occasion: HookOccasion, seconds: float, *, ok: bool) -> None:
+        """The hooks of an occasion ran, to their end or to the first that failed."""
+        self._observe(f.HOOK_DURATION, seconds, occasion, Result.SUCCESS if ok else Result.FAILURE)
+
+    def count_verification(self, verdict: Verdict, seconds: float) -> None:
+        """A change of an earlier boot, begun so long ago, was looked after."""
+        verification = _verification_of(verdict)
+        self._count(f.VERIFICATIONS, verification)
+        if verification is not Verification.OVERTAKEN:  # whose it was nobody can tell
+            came_up = verification is Verification.CAME_UP
+            self._observe(f.SWITCH_DURATION, max(0.0, seconds), Result.SUCCESS if came_up else Result.FAILURE)
+
+    def _hold(self, now: float) -> tuple[tuple[Family, float], ...]:
+        hold = self._record.hold
+        if hold is None or (hold.until is not None and hold.until <= now):
+            return (f.HOLD_ACTIVE, 0.0), (f.HOLD_UNTIL, 0.0)
+        return (f.HOLD_ACTIVE, 1.0), (f.HOLD_UNTIL, hold.until or 0.0)
 
     def _show_brake(self) -> None:
         tries = max((tries.count for tries in self._record.tries), default=0)

@@ -6,9 +6,10 @@ _F = '{job=~"$job"}'
 _SAME_TYPE = "on (job, instance, kernel_type)"
 
 
-def _slow(buckets: str, label: str) -> str:
-    """What 9 of 10 stay below, for each value of a label."""
-    return f"histogram_quantile(0.9, sum by (le, {label}) (rate({buckets}{_F}[$__rate_interval])))"
+def _slow(buckets: str, *labels: str) -> str:
+    """What 9 of 10 stay below, for each value of some labels."""
+    by = ", ".join(("le", *labels))
+    return f"histogram_quantile(0.9, sum by ({by}) (rate({buckets}{_F}[$__rate_interval])))"
 
 
 FLEET: Rows = (
@@ -86,11 +87,46 @@ FLEET: Rows = (
                 width=12,
             ),
             panel(
+                "What reboots wait for",
+                Form.STACK,
+                (f"sum by (gate) (mcd_rt_reboot_gate{_F})", "{{gate}}"),
+                width=12,
+            ),
+            panel(
+                "Held by a person, and slots of locks that nodes have",
+                Form.CURVES,
+                (f"sum(mcd_rt_hold_active{_F})", "held"),
+                (f"sum(mcd_rt_lock_held{_F})", "slots"),
+                width=12,
+            ),
+            panel(
                 "Longest wait for a reboot",
                 Form.CURVES,
                 (f"max(time() - (mcd_rt_staged_timestamp_seconds{_F} > 0)) or vector(0)", "staged"),
                 unit="s",
                 width=12,
+            ),
+            panel(
+                "Switches: 9 of 10 are faster",
+                Form.CURVES,
+                (_slow("mcd_rt_switch_duration_seconds_bucket", "result"), "{{result}}"),
+                unit="s",
+                about="With all they waited for, boot included.",
+            ),
+            panel(
+                "Hooks: 9 of 10 are faster",
+                Form.CURVES,
+                (_slow("mcd_rt_hook_duration_seconds_bucket", "occasion", "result"), "{{occasion}} {{result}}"),
+                unit="s",
+            ),
+            panel(
+                "Waits for a lock: 9 of 10 are shorter",
+                Form.CURVES,
+                (
+                    _slow("mcd_rt_lock_wait_seconds_bucket"),
+                    "wait",
+                ),
+                unit="s",
             ),
         ),
     ),

@@ -33,6 +33,15 @@ NODE: Rows = (
     (
         "Switch and brake",
         (
+            panel(
+                "The reboot waits for",
+                Form.TIMELINE,
+                (f"mcd_rt_reboot_gate{_N} == 1", "{{gate}}"),
+                about="`mcd-rt status` says it with names and times.",
+                width=16,
+            ),
+            number("Hold", f"mcd_rt_hold_active{_N}", about="1: a person said `mcd-rt hold`."),
+            number("Slot of a lock", f"mcd_rt_lock_held{_N}", about="1: other nodes may have to wait for it."),
             number("In this state for", f"time() - mcd_rt_state_entered_timestamp_seconds{_N}", unit="s"),
             number("Looks again in", f"(mcd_rt_next_attempt_timestamp_seconds{_N} > 0) - time()", unit="s"),
             number("Staged for", f"time() - (mcd_rt_staged_timestamp_seconds{_N} > 0)", unit="s"),
@@ -48,6 +57,19 @@ NODE: Rows = (
                 "Verified after a reboot",
                 Form.CURVES,
                 (f"sum by (result) (mcd_rt_verifications_total{_N})", "{{result}}"),
+                about="Since the agent started.",
+            ),
+            panel(
+                "Hooks took",
+                Form.CURVES,
+                (f"sum by (occasion, result) (mcd_rt_hook_duration_seconds_sum{_N})", "{{occasion}} {{result}}"),
+                unit="s",
+                about="Since the agent started.",
+            ),
+            panel(
+                "Asked a lock server",
+                Form.CURVES,
+                (f"sum by (answer) (mcd_rt_lock_requests_total{_N})", "{{answer}}"),
                 about="Since the agent started.",
             ),
             panel(

@@ -17,6 +17,7 @@ from mcd_rt.report.status import read_status
 from mcd_rt.sim.process import AgentStarted
 from tests.integration.conftest import AGENT, PATIENCE, served
 from tests.integration.stories import SLOW_RETRY, configure, fill_cache, reaches, told_of, type_on
+from tests.integration.test_reload import scraped
 
 pytestmark = pytest.mark.story
 
@@ -58,6 +59,8 @@ def test_one_runs_before_the_reboot_and_one_when_the_kernel_was_seen_to_run(play
             await reaches(told, node, REALTIME, assemblies=1, reboots=1)
             assert hooks.ran == ["pre-reboot realtime", "post-verify realtime"]
             assert not load_record(node.paths).hooks_due
+            counted = 'mcd_rt_hook_duration_seconds_count{occasion="post-verify",result="success"} 1.0'
+            assert counted in await scraped(node.paths.runtime / "metrics.sock")
 
     play(story())
 
@@ -91,6 +94,7 @@ def test_a_config_that_is_taken_back_ends_a_drain_and_has_the_node_uncordoned(pl
             scene.ask_for(REALTIME)
             await node.run_agent(AGENT)
             pid = int(await asyncio.to_thread(pipe.read_text))
+            await told.wait_for("staged", contains="the pre-reboot hook 50-story runs")
             status = read_status(node.paths)
             assert (status.state, status.next_attempt is not None) == (State.STAGED, True)
             scene.ask_for(DEFAULT)

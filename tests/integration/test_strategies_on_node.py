@@ -14,6 +14,7 @@ from mcd_rt.model.record import Phase
 from mcd_rt.model.state import State
 from mcd_rt.plan.outcome import Retry, Settled
 from mcd_rt.record import load_record
+from mcd_rt.report.collector import render_text
 from mcd_rt.report.status import read_status
 from mcd_rt.report.words import describe_status
 from mcd_rt.sim.faults import ANY, Hold
@@ -170,14 +171,24 @@ def test_a_lock_is_asked_for_again_and_given_back_after_a_verified_boot(play, mo
             server.holders = []
             stage.effects.time = again
             before = stage.node.reboots
+            metrics = render_text(stage.context.reporter.metrics).decode()
+            assert 'mcd_rt_lock_requests_total{answer="refused"} 1.0' in metrics
+            assert "mcd_rt_lock_wait_seconds_count 0.0" in metrics
             assert not isinstance(await stage.rest(), Settled)
             assert stage.record.lock.granted
+            metrics = render_text(stage.context.reporter.metrics).decode()
+            assert 'mcd_rt_lock_requests_total{answer="granted"} 1.0' in metrics
+            assert "mcd_rt_lock_wait_seconds_sum 120.0" in metrics
+            assert "mcd_rt_lock_held 1.0" in metrics
             assert server.holders == ["node-1"]
             await stage.node.wait(Rebooted, before + 1)
             stage.restart()
             assert stage.record.lock.granted  # nobody gives it back before the new kernel was seen
             await arrives(stage)
             assert (server.holders, stage.record.lock) == ([], None)
+            metrics = render_text(stage.context.reporter.metrics).decode()
+            assert "mcd_rt_lock_held 0.0" in metrics
+            assert 'mcd_rt_switch_duration_seconds_count{result="success"} 1.0' in metrics
             assert server.asked[-1] == ("/base/v1/steady-state", "node-1")
             asked = len(server.asked)
             await stage.rest()

@@ -15,14 +15,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mcd_rt import __version__
 from mcd_rt.errors import Code, Failure
+from mcd_rt.hooks.protocol import Occasion
 from mcd_rt.hostpaths import HostPaths
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.content import Content, Judge, Package, Way
 from mcd_rt.model.deployment import Deployment, Deployments
 from mcd_rt.model.host import Host
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import Target
-from mcd_rt.model.record import Attempt, Phase, Record, Tries
+from mcd_rt.model.record import Attempt, Hold, Lock, Phase, Record, Tries
 from mcd_rt.model.settings import RebootSettings, Settings
 from mcd_rt.model.state import State
 from mcd_rt.plan.outcome import GoingDown, Progressed, Retry, Settled
@@ -30,7 +32,7 @@ from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken
 from mcd_rt.report import families, metrics_table
 from mcd_rt.report.collector import render_text
 from mcd_rt.report.families import FAMILIES, Family, Kind
-from mcd_rt.report.labels import TransactionEnd, TransactionMethod
+from mcd_rt.report.labels import HookOccasion, LockAnswer, TransactionEnd, TransactionMethod
 from mcd_rt.report.metrics import Distribution, Metrics
 from mcd_rt.report.space import size_of_tree, space_of
 from mcd_rt.report.status import Status
@@ -258,6 +260,25 @@ def test_the_brake_is_told_as_of_now(metrics, clock):
     assert value(metrics, "reboot_budget_left") == 6
 
 
+def test_a_hold_and_a_slot_outlive_a_reboot_and_a_hold_ends_by_itself(metrics, clock):
+    assert value(metrics, "hold_active") == value(metrics, "lock_held") == 0
+    lock = Lock("https://locks", "default", "node-1")
+    metrics.show_record(Record(hold=Hold(NOW), lock=lock))
+    assert (value(metrics, "hold_active"), value(metrics, "hold_until_timestamp_seconds")) == (1, 0)
+    assert value(metrics, "lock_held") == 0, "nobody has granted it yet"
+    metrics.show_record(Record(hold=Hold(NOW, NOW + 60), lock=replace(lock, granted=True)))
+    assert (value(metrics, "hold_active"), value(metrics, "hold_until_timestamp_seconds")) == (1, NOW + 60)
+    assert value(metrics, "lock_held") == 1
+    clock.time += 60
+    assert (value(metrics, "hold_active"), value(metrics, "hold_until_timestamp_seconds")) == (0, 0)
+
+
+def test_what_a_staged_change_waits_for(metrics):
+    assert chosen(metrics, "reboot_gate", "gate") == []
+    metrics.show_status(Status(State.STAGED, NOW, "", 1, awaiting=Awaiting(Gate.PERMISSION, "/x")))
+    assert chosen(metrics, "reboot_gate", "gate") == ["permission"]
+
+
 def test_who_judged_the_packages(metrics):
     package = Package(Nevra.parse("kernel-rt-core-5.14-1.x86_64"), "0.rpm", 1, "", "", (), ())
     metrics.show_content(Content("sha256:0", (package,), Judge.RPMKEYS))
@@ -312,6 +333,24 @@ def test_fetches(metrics):
     assert value(metrics, "fetch_duration_seconds_bucket", way="proxy", le="+Inf") == 2
 
 
+def test_locks(metrics):
+    for code in (Code.LOCK_REFUSED, Code.LOCK_UNREACHABLE, Code.LOCK_PROTOCOL, Code.WORKER_FAILED, None):
+        metrics.count_lock_request(code)
+    for answer in LockAnswer:
+        assert value(metrics, "lock_requests_total", answer=answer.value) == 1
+    metrics.count_lock_wait(90.0)
+    assert value(metrics, "lock_wait_seconds_sum") == 90
+
+
+def test_hooks(metrics):
+    assert [occasion.value for occasion in HookOccasion] == [occasion.value for occasion in Occasion]
+    metrics.count_hooks(HookOccasion.PRE_REBOOT, 30.0, ok=True)
+    metrics.count_hooks(HookOccasion.PRE_REBOOT, 600.0, ok=False)
+    assert value(metrics, "hook_duration_seconds_sum", occasion="pre-reboot", result="success") == 30
+    assert value(metrics, "hook_duration_seconds_sum", occasion="pre-reboot", result="failure") == 600
+    assert value(metrics, "hook_duration_seconds_count", occasion="post-verify", result="success") == 0
+
+
 @pytest.mark.parametrize("way", Way)
 def test_every_way_of_fetching_has_its_label(metrics, way):
     metrics.count_fetch(way, 1, 1.0, ok=True)
@@ -326,13 +365,17 @@ def test_the_rest(metrics):
     metrics.count_reboot()
     metrics.count_failure(Code.TRANSACTION_LOST)
     for verdict in (CameUp(TARGET), DidNotComeUp(ROLLED_BACK), Overtaken()):
-        metrics.count_verification(verdict)
+        metrics.count_verification(verdict, 700.0)
     assert value(metrics, "transactions_total", method="UpdateDeployment", outcome="lost") == 1
     assert value(metrics, "transaction_duration_seconds_sum", method="UpdateDeployment") == 70
     assert value(metrics, "cache_lookups_total", result="hit") == 1
     assert value(metrics, "cache_lookups_total", result="miss") == 1
     assert value(metrics, "rpm_ostree_wait_seconds_count") == 1
     assert value(metrics, "reboots_total") == 1
+    assert value(metrics, "switch_duration_seconds_count", result="success") == 1
+    assert value(metrics, "switch_duration_seconds_count", result="failure") == 1
+    assert value(metrics, "switch_duration_seconds_bucket", result="success", le="600.0") == 0
+    assert value(metrics, "switch_duration_seconds_sum", result="success") == 700
     assert value(metrics, "failures_total", code="transaction-lost") == 1
     for result in ("came-up", "did-not-come-up", "overtaken"):
         assert value(metrics, "verifications_total", result=result) == 1
