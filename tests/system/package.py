@@ -8,6 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from mcd_rt import __version__
 from tests.system.patience import PATIENCE
 
 TOP = Path(__file__).parents[2]
@@ -25,6 +26,28 @@ def packages() -> list[Path]:
     made = sorted((TOP / "dist").glob("*.rpm"))
     assert made, "dist/ has no packages, and says it has: remove it"
     return made
+
+
+def rebuilt(place: Path, release: int) -> list[Path]:
+    """The same packages with another release, in a directory that is there."""
+    files = place / "files"
+    files.mkdir()
+    unpack(packages(), files)
+    defines = {
+        "_topdir": str(place),
+        "_rpmdir": str(place),
+        "_binary_payload": "w1.gzdio",
+        "tree": str(files),
+        "lists": f"{place}/lists",
+        "layout": str(TOP / "packaging/selfcontained"),
+        "python3": sys.executable,
+        "version_of_agent": __version__,
+        "release_of_package": str(release),
+    }
+    words = [word for key, value in defines.items() for word in ("-D", f"{key} {value}")]
+    order = ["rpmbuild", "-bb", "--quiet", "--with", "selfcontained", *words, str(TOP / "packaging/rpm/mcd-rt.spec")]
+    subprocess.run(order, check=True, capture_output=True)
+    return sorted(place.rglob("*.rpm"))
 
 
 def unpack(rpms: list[Path], place: Path) -> None:

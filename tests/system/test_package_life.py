@@ -1,4 +1,7 @@
-"""The agent of the package on a simulated node: it takes over from another one, is taken back, is removed."""
+"""The agent of the package on a simulated node: it takes over from another one, and is taken back.
+
+The package's own scripts, and its removal, are told on a host: ``test_host_package.py``.
+"""
 
 import asyncio
 import json
@@ -94,43 +97,5 @@ def test_downgraded_onto_a_newer_record_it_touches_nothing_until_it_is_upgraded_
             node.paths.record.write_bytes(known)  # the newer one is back, and reads what it wrote
             await node.run_agent(packaged)
             await reaches(told, node, DEFAULT, assemblies=2, reboots=2)
-
-    asyncio.run(story())
-
-
-def test_removed_without_going_back_the_node_keeps_its_kernel_through_reboots(packaged):
-    async def story():
-        async with served() as (scene, told), asyncio.timeout(PATIENCE):
-            node = scene.node
-            fill_cache(scene)
-            scene.ask_for(REALTIME)
-            await node.run_agent(packaged)
-            await reaches(told, node, REALTIME, assemblies=1, reboots=1)
-            await node._agent.stop()
-            node._agent = None  # the package is gone
-            origin = node.booted.tree.origin
-            await node.reboot()
-            assert node.booted.tree.realtime
-            assert node.booted.tree.origin == origin
-            assert len(origin.local) == len(origin.removals) == 5  # what an admin finds, and resets by hand
-
-    asyncio.run(story())
-
-
-def test_removed_after_going_back_nothing_of_it_is_in_the_deployment(packaged):
-    async def story():
-        async with served() as (scene, told), asyncio.timeout(PATIENCE):
-            node = scene.node
-            before = node.booted.tree.origin
-            fill_cache(scene)
-            scene.ask_for(REALTIME)
-            await node.run_agent(packaged)
-            await reaches(told, node, REALTIME, assemblies=1, reboots=1)
-            scene.ask_for(DEFAULT)
-            await reaches(told, node, DEFAULT, assemblies=2, reboots=2)
-            await node._agent.stop()
-            node._agent = None
-            await node.reboot()
-            assert node.booted.tree.origin == before
 
     asyncio.run(story())

@@ -38,6 +38,7 @@ class Machine:
     layer: Path
     groups: tuple[Path, ...]
     options: list[str] = field(default_factory=list)
+    usr: Path | None = None
     boots: int = 0
     leader: int = 0
     _nspawn: subprocess.Popen[bytes] | None = None
@@ -171,11 +172,20 @@ class Machine:
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", str(boot), str(image)], check=True)
         subprocess.run(["mount", "-o", "loop", str(image), str(boot)], check=True)
 
+    def make_usr_writable(self) -> None:
+        """As `rpm-ostree usroverlay` does; it lasts: what is written is there at each boot, as if it were layered."""
+        memory = self.place / "memory"
+        memory.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g,mode=0755", "mcd-rt-tests", str(memory)], check=True)
+        self.usr = memory / "usr"
+        self.usr.mkdir()
+
     def _command(self, entry: Entry) -> list[str]:
         root, disk = entry.deployment, self.sysroot.place
         nspawn = ["systemd-nspawn", "--quiet", f"--directory={root}", f"--machine={self.name}", "--register=no"]
         nspawn += ["--keep-unit", "--console=read-only", "--notify-ready=yes", "--link-journal=no"]
-        nspawn += [f"--overlay-ro=/usr:{self.layer}:/usr", f"--bind={disk}:/sysroot:norbind"]
+        writable = f"--overlay=/usr:{self.layer}:{self.usr}:/usr"
+        nspawn += [writable if self.usr else f"--overlay-ro=/usr:{self.layer}:/usr", f"--bind={disk}:/sysroot:norbind"]
         nspawn += [f"--bind={disk}/boot:/boot:norbind", f"--bind={self.sysroot.var}:/var:norbind"]
         nspawn += [f"--bind-ro={self.place}/kernel:/run/simulated"]
         if not any("network" in option for option in self.options):
