@@ -70,18 +70,60 @@ def test_the_lock_is_of_exactly_what_the_project_asks_for():
     assert {text.partition("=")[0].partition(">")[0] for text in asked} <= set(locked)
 
 
-def test_the_ordinary_package_builds_from_the_sdist_and_asks_for_python(built, tmp_path):
+TOOLCHAIN = """\
+Name: toolchain
+Version: 1
+Release: 1
+Summary: What the spec asks for, and nothing else
+License: Apache-2.0
+BuildArch: noarch
+{provides}
+%description
+.
+%files
+"""
+
+
+def rpmbuild(place: Path, spec: Path, **defines: str) -> subprocess.CompletedProcess[str]:
+    """With a database of its own, in which nothing is installed but what is put there."""
+    defines |= {"_topdir": str(place), "_dbpath": str(place / "db")}
+    words = [word for key, value in defines.items() for word in ("-D", f"{key} {value}")]
+    return subprocess.run(
+        ["rpmbuild", "-bb", "--quiet", *words, str(spec)], capture_output=True, text=True, check=False
+    )
+
+
+def provide(place: Path, needed: list[str]) -> None:
+    """Install a package that stands for what the build needs, by name."""
+    spec = place / "toolchain.spec"
+    provides = "\n".join(f"Provides: {name.replace('>=', '=')}" for name in needed)
+    spec.write_text(TOOLCHAIN.format(provides=provides))
+    assert rpmbuild(place, spec).returncode == 0
+    [made] = place.rglob("toolchain-*.rpm")
+    order = ["rpm", "--force-debian", "--dbpath", str(place / "db"), "--justdb", "--nosignature", "-i", str(made)]
+    subprocess.run(order, check=True, capture_output=True)
+    made.unlink()
+
+
+def test_the_ordinary_package_builds_from_the_sdist_by_what_it_says_it_needs_and_asks_for_python(built, tmp_path):
     (tmp_path / "SOURCES").mkdir()
     archive = next(built.glob("*.tar.gz"))
     (tmp_path / "SOURCES" / archive.name).write_bytes(archive.read_bytes())
     spec = TOP / "packaging/rpm/mcd-rt.spec"
-    defines = {
-        "_topdir": str(tmp_path),
-        "python3": sys.executable,
-        "python3_sitelib": "/usr/lib/python3.11/site-packages",
-    }
-    words = [word for key, value in defines.items() for word in ("-D", f"{key} {value}")]
-    subprocess.run(["rpmbuild", "-bb", "--quiet", "--nodeps", *words, str(spec)], check=True, capture_output=True)
+    venv.create(tmp_path / "v", with_pip=True)
+    python = str(tmp_path / "v/bin/python")
+    subprocess.run([python, "-m", "pip", "install", "-q", "hatchling"], check=True)
+    defines = {"python3": python, "python3_sitelib": "/usr/lib/python3.11/site-packages"}
+
+    listed = subprocess.run(["rpmspec", "-q", "--buildrequires", str(spec)], check=True, capture_output=True, text=True)
+    needed = listed.stdout.splitlines()
+    assert sorted(needed) == ["python3 >= 3.11", "python3dist(hatchling)", "python3dist(pip)"]
+    refused = rpmbuild(tmp_path, spec, **defines)
+    assert refused.returncode != 0
+    assert [name for name in needed if f"{name} is needed by mcd-rt" not in refused.stderr] == []
+    provide(tmp_path, needed)
+    done = rpmbuild(tmp_path, spec, **defines)
+    assert done.returncode == 0, done.stderr
     rpms = {rpm.name.rpartition("-" + __version__)[0]: rpm for rpm in tmp_path.rglob("*.rpm")}
     assert set(rpms) == {"mcd-rt", "mcd-rt-simulator", "mcd-rt-greenboot"}
     listed = subprocess.run(
