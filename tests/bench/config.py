@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mcd_rt.desired.machineconfig import read_machine_config
+from tests.bench.effort import Effort, effort
 from tests.bench.figures import MEGABYTE, Curve, Figure, Goal, tell
 
 SIZES = (1, 5, 20)
@@ -34,14 +35,14 @@ def load(file: Path) -> object:
         return json.load(opened)
 
 
-def measure() -> tuple[list[Figure], Curve]:
+def measure(how: Effort) -> tuple[list[Figure], Curve]:
     figures = []
     curve = Curve("config", "Reading a config", "MB", "ms", {"mcd-rt": [], "json.load": []})
     with TemporaryDirectory(prefix="mcd-rt-bench-") as place:
-        for size in SIZES:
+        for size in how.points(SIZES):
             file = Path(place) / "currentconfig.json"
             file.write_bytes(of_size(size * MEGABYTE))
-            turns = [(timed(read_machine_config, file), timed(load, file)) for _ in range(ROUNDS + 1)][1:]
+            turns = [(timed(read_machine_config, file), timed(load, file)) for _ in range(how.rounds(ROUNDS) + 1)][1:]
             ours, theirs = zip(*turns, strict=True)
             figures.append(Figure(f"a config of {size} MB", "ms", ours, "json.load", theirs, Goal(1.5, relative=True)))
             for line, found in zip(curve.lines.values(), (ours, theirs), strict=True):
@@ -50,5 +51,5 @@ def measure() -> tuple[list[Figure], Curve]:
 
 
 if __name__ == "__main__":
-    found, growth = measure()
+    found, growth = measure(effort())
     tell(found, [growth])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 MEGABYTE = 1_000_000
 
@@ -47,7 +48,7 @@ class Figure:
         ratio = f"{median(self.ours) / median(self.theirs):.2f}" if ratios else ""
         limit = ""
         if self.goal is not None:
-            limit = f"≤ {self.goal.most:g}" + (" ×" if self.goal.relative else f" {self.unit}".rstrip())
+            limit = f"≤ {self.goal.most:.4g}" + (" ×" if self.goal.relative else f" {self.unit}".rstrip())
         return self.row, _spread(self.ours, self.unit), theirs, ratio, limit, self.verdict
 
 
@@ -60,6 +61,11 @@ class Curve:
     x: str
     y: str
     lines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    @property
+    def image(self) -> str:
+        """The file of its plot."""
+        return f"performance-{self.name}.png"
 
 
 HEAD = ("what", "mcd-rt", "beside it", "ratio", "goal", "")
@@ -75,33 +81,48 @@ def table(figures: Iterable[Figure]) -> str:
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
+def show(figures: Sequence[Figure], curves: Sequence[Curve] = ()) -> str:
+    """All of it, for a terminal."""
+    lines = [table(figures)] if figures else []
+    for curve in curves:
+        lines.append(f"{curve.title}:")
+        for line, points in curve.lines.items():
+            lines.append(f"  {line}: " + ", ".join(f"{x:g} {curve.x} {y:.3g} {curve.y}" for x, y in points))
+    return "\n".join(lines)
+
+
 def tell(figures: Sequence[Figure], curves: Sequence[Curve] = ()) -> None:
     """Print them, and write them where ``--figures FILE`` says."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--figures", type=Path)
     arguments, _ = parser.parse_known_args()
-    print(table(figures) if figures else "", flush=True)
-    for curve in curves:
-        print(curve.title)
-        for line, points in curve.lines.items():
-            print(f"  {line}: " + ", ".join(f"{x:g} {curve.x} {y:.3g} {curve.y}" for x, y in points), flush=True)
+    print(show(figures, curves), flush=True)
     if arguments.figures is not None:
-        found = {"figures": [asdict(each) for each in figures], "curves": [asdict(each) for each in curves]}
-        arguments.figures.write_text(json.dumps(found))
+        write(arguments.figures, figures, curves)
+
+
+def write(file: Path, figures: Sequence[Figure], curves: Sequence[Curve]) -> None:
+    """Keep them."""
+    found = {"figures": [asdict(each) for each in figures], "curves": [asdict(each) for each in curves]}
+    file.write_text(json.dumps(found))
 
 
 def read(file: Path) -> tuple[list[Figure], list[Curve]]:
-    """What ``tell`` wrote."""
+    """What ``write`` kept."""
     found = json.loads(file.read_text())
-    figures = [
-        Figure(**(one | {"ours": tuple(one["ours"]), "theirs": tuple(one["theirs"]), "goal": _goal(one["goal"])}))
-        for one in found["figures"]
-    ]
-    return figures, [Curve(**one) for one in found["curves"]]
+    return [*map(figure_from, found["figures"])], [*map(curve_from, found["curves"])]
 
 
-def _goal(found: dict[str, float] | None) -> Goal | None:
-    return None if found is None else Goal(found["most"], bool(found["relative"]))
+def figure_from(found: dict[str, Any]) -> Figure:
+    """A figure that was made a dictionary."""
+    goal = found["goal"] and Goal(**found["goal"])
+    return Figure(**(found | {"ours": tuple(found["ours"]), "theirs": tuple(found["theirs"]), "goal": goal}))
+
+
+def curve_from(found: dict[str, Any]) -> Curve:
+    """A curve that was made a dictionary."""
+    lines = {name: [tuple(point) for point in points] for name, points in found["lines"].items()}
+    return Curve(**(found | {"lines": lines}))
 
 
 def _spread(values: Sequence[float], unit: str) -> str:

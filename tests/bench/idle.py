@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mcd_rt.control import Verb, ask_agent
 from mcd_rt.model.kernel import KernelType
+from tests.bench.effort import Effort, effort
 from tests.bench.figures import MEGABYTE, Figure, Goal, tell
 from tests.bench.nodes import rendered, steady_node
 
@@ -57,7 +58,7 @@ def naive(bus: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-async def measure(seconds: float) -> list[Figure]:
+async def measure(how: Effort, seconds: float) -> list[Figure]:
     async with steady_node(KernelType.DEFAULT) as steady:
         with naive(steady.node.environment["DBUS_SYSTEM_BUS_ADDRESS"]) as other:
             await asyncio.sleep(1.0)  # what follows a start is not idle
@@ -70,7 +71,7 @@ async def measure(seconds: float) -> list[Figure]:
             Figure("idle: threads", "", (ours[1].threads,), NAIVE, (theirs[1].threads,), Goal(1)),
             Figure("idle: memory (PSS)", "MB", (ours[1].memory,), NAIVE, (theirs[1].memory,), Goal(20)),
         ]
-        for size in _SIZES:
+        for size in how.points(_SIZES):
             steady.scene.write_config(rendered(KernelType.DEFAULT, steady.scene, size * MEGABYTE))
             await ask_agent(steady.node.paths.control, Verb.APPLY, 60)
             await asyncio.sleep(0.5)  # the pass that the file itself wakes
@@ -80,9 +81,10 @@ async def measure(seconds: float) -> list[Figure]:
 
 
 def main() -> None:
+    how = effort()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    tell(asyncio.run(measure(parser.parse_known_args()[0].seconds)))
+    parser.add_argument("--seconds", type=float, default=how.seconds(60.0))
+    tell(asyncio.run(measure(how, parser.parse_known_args()[0].seconds)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One fetch as a running agent does it: prints its seconds, and those of processors.
 
-``python -m tests.bench.one ROOT IMAGE NAME...`` imports what the agent has imported anyway, and nothing of the tests.
+``python -m tests.bench.one [--os] ROOT IMAGE NAME...`` imports what the agent has imported anyway, and nothing of the
+tests. ``--os``: as with ``os.manage = "image"``, which OS it is and its repository as well.
 """
 
 import asyncio
@@ -10,16 +11,21 @@ import time
 from pathlib import Path
 
 from mcd_rt.content.fetch import fetch_content
+from mcd_rt.content.osimage import fetch_repository, read_os_image
 from mcd_rt.effects import HostEffects
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.settings import ContentSettings
 
 
-async def fetch(root: Path, image: ImageReference, names: tuple[str, ...]) -> tuple[float, float]:
-    settings = ContentSettings()
+async def fetch(root: Path, image: ImageReference, names: tuple[str, ...], *, os: bool) -> tuple[float, float]:
+    settings, effects, paths = ContentSettings(), HostEffects(), HostPaths(root)
     started, used = time.perf_counter(), _processor()
-    await fetch_content(HostEffects(), settings, HostPaths(root), image, names, lambda *_: None, architecture="x86_64")
+    if os:
+        await read_os_image(effects, settings, paths, image, architecture="x86_64")
+    await fetch_content(effects, settings, paths, image, names, lambda *_: None, architecture="x86_64")
+    if os:
+        await fetch_repository(effects, settings, paths, image, architecture="x86_64")
     return time.perf_counter() - started, _processor() - used
 
 
@@ -30,4 +36,6 @@ def _processor() -> float:
 
 
 if __name__ == "__main__":
-    print(*asyncio.run(fetch(Path(sys.argv[1]), ImageReference.parse(sys.argv[2]), tuple(sys.argv[3:]))))
+    words = [word for word in sys.argv[1:] if word != "--os"]
+    asked = fetch(Path(words[0]), ImageReference.parse(words[1]), tuple(words[2:]), os="--os" in sys.argv)
+    print(*asyncio.run(asked))

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.sim.scene import Scene, open_scene
+from tests.bench.effort import Effort, effort
 from tests.bench.figures import Figure, Goal, tell
 from tests.bench.idle import NAIVE, naive
 from tests.bench.nodes import AGENT, rendered, use_compiled
@@ -40,16 +41,16 @@ def bare() -> float:
     return (time.perf_counter() - started) * 1000
 
 
-async def measure() -> list[Figure]:
+async def measure(how: Effort) -> list[Figure]:
     use_compiled(os.environ)
     with TemporaryDirectory(prefix="mcd-rt-bench-") as place:
         async with open_scene() as scene:
             scene.write_config(rendered(KernelType.DEFAULT, scene))
-            return await asyncio.to_thread(_rounds, scene, Path(place))
+            return await asyncio.to_thread(_rounds, scene, Path(place), how.rounds(ROUNDS))
 
 
-def _rounds(scene: Scene, place: Path) -> list[Figure]:
-    rounds = [(ours(scene, place), _theirs(scene), bare()) for _ in range(ROUNDS + 1)][1:]  # the first one compiles
+def _rounds(scene: Scene, place: Path, count: int) -> list[Figure]:
+    rounds = [(ours(scene, place), _theirs(scene), bare()) for _ in range(count + 1)][1:]  # the first one compiles
     mine, theirs, least = zip(*rounds, strict=True)
     return [
         Figure("start to READY", "ms", mine, NAIVE, theirs, Goal(140)),
@@ -64,4 +65,4 @@ def _theirs(scene: Scene) -> float:
 
 
 if __name__ == "__main__":
-    tell(asyncio.run(measure()))
+    tell(asyncio.run(measure(effort())))

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from pathlib import Path
 
 from mcd_rt.desired.machineconfig import parse_machine_config
 from mcd_rt.model.kernel import KernelType
+from tests.bench.effort import Effort, effort
 from tests.bench.figures import MEGABYTE, Figure, Goal, tell
 from tests.bench.nodes import Steady, children_of, processor_of, rendered, steady_node, written_by
 
@@ -15,14 +15,14 @@ _QUIET = 0.3
 _MCD = "the machine-config-daemon pulls an image"
 
 
-async def measure() -> list[Figure]:
+async def measure(how: Effort) -> list[Figure]:
     async with steady_node(KernelType.REALTIME) as steady:
         steady.scene.write_config(rendered(KernelType.REALTIME, steady.scene, _SIZE, "first"))
         await asyncio.sleep(_QUIET)
         steady.calls.clear()
         children, written = children_of(steady.pid), written_by(steady.pid)
-        costs = tuple([await _pass(steady, f"k{number:03}") for number in range(ROUNDS)])
-        title = f"{ROUNDS} configs that do not concern the kernel, RT node"
+        costs = tuple([await _pass(steady, f"k{number:03}") for number in range(how.rounds(ROUNDS))])
+        title = "configs that do not concern the kernel, RT node"
         return [
             Figure(f"{title}: bytes written", "B", (written_by(steady.pid) - written,), _MCD, goal=Goal(0)),
             Figure(f"{title}: children", "", (children_of(steady.pid) - children,), goal=Goal(0)),
@@ -51,9 +51,5 @@ def _parsing(config: bytes) -> float:
     return time.process_time() - begun
 
 
-def file_of(steady: Steady) -> Path:
-    return steady.scene.config
-
-
 if __name__ == "__main__":
-    tell(asyncio.run(measure()))
+    tell(asyncio.run(measure(effort())))

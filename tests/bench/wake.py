@@ -7,17 +7,18 @@ from mcd_rt.content import cache
 from mcd_rt.effects import HostEffects
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.settings import load_settings
+from tests.bench.effort import Effort, effort
 from tests.bench.figures import Figure, Goal, tell
 from tests.bench.nodes import Steady, rendered, steady_node
 
 ROUNDS = 5
 
 
-async def measure() -> list[Figure]:
+async def measure(how: Effort) -> list[Figure]:
     latencies = []
     async with steady_node(KernelType.REALTIME) as steady:
         settle = load_settings(steady.node.paths).node_config.settle
-        for _ in range(ROUNDS):
+        for _ in range(how.rounds(ROUNDS)):
             await steady.switch(KernelType.DEFAULT)
             latencies.append((await _latency(steady) - settle - _hashing(steady)) * 1000)
     return [
@@ -47,4 +48,4 @@ def _hashing(steady: Steady) -> float:
 
 
 if __name__ == "__main__":
-    tell(asyncio.run(measure()))
+    tell(asyncio.run(measure(effort())))
