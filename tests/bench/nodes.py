@@ -118,9 +118,3 @@ def processor_of(pid: int) -> float:
 def children_of(pid: int) -> int:
     """A number that grows with every child that was waited for: the page faults of all of them."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[8])
-
-
-def written_by(pid: int) -> int:
-    """Bytes that a process has caused to be written to a disk so far."""
-    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
