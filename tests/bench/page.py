@@ -20,6 +20,7 @@ class Machine:
     processors: int
     memory: str
     software: str
+    load: float  # average of the last quarter of an hour
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def this_machine() -> Machine:
         os.cpu_count() or 0,
         f"{int(_value(Path('/proc/meminfo'), 'MemTotal').split()[0]) / 1e6:.0f} GB",
         f"Linux {platform.release()}, Python {platform.python_version()}",
+        round(os.getloadavg()[2], 1),
     )
 
 
@@ -78,6 +80,8 @@ def _generated(run: Run) -> str:
         [
             "",
             f"Measured on {machine.processor}, {machine.processors} CPUs, {machine.memory}; {machine.software}.",
+            f"Load average when it ended: {machine.load}. The benchmarks alone make about 1; more is other work on the",
+            "machine, by which everything is slower, and comparisons are less certain.",
             "",
             table(run.figures),
             "",

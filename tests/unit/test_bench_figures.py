@@ -12,7 +12,8 @@ from tests.bench.page import BEGIN, END, Machine, Run, dumped, loaded, written
 TIME = Figure("fetch: time", "s", (3.0, 1.0, 2.0), "podman", (10.0, 20.0, 30.0), Goal(0.1, relative=True))
 COUNT = Figure("children", "", (0,), goal=Goal(0))
 CURVE = Curve("fetch-size", "A fetch", "MB", "s", {"mcd-rt": [(1, 0.5), (100, 1.25)]})
-RUN = Run(Machine("a processor", 2, "24 GB", "Linux 6, Python 3"), [TIME, COUNT], [CURVE])
+RUN = Run(Machine("a processor", 2, "24 GB", "Linux 6, Python 3", 1.0), [TIME, COUNT], [CURVE])
+DOCS = Path(__file__).parents[2] / "docs"
 PAGE = f"# Performance\n\nBefore.\n\n{BEGIN}old\n{END}\nAfter.\n"
 
 
@@ -59,6 +60,37 @@ def test_the_page_gets_every_row_and_plot_between_its_markers_and_keeps_the_rest
 def test_a_page_without_its_markers_is_not_written():
     with pytest.raises(SystemExit, match="no line"):
         written("# Performance\n", RUN)
+
+
+def test_the_page_is_made_of_the_figures_that_are_kept_with_it():
+    page = (DOCS / "performance.md").read_text()
+    run = loaded((DOCS / "performance.json").read_text())
+    assert written(page, run) == page
+    assert all((DOCS / curve.image).is_file() for curve in run.curves)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "fetch, two layers: time",
+        "fetch, two layers: network",
+        "fetch, two layers: written",
+        "fetch, one layer: time",
+        "image mode with srv/repo: written",
+        "OS upgrade that keeps RT: deployments assembled",
+        "configs that do not concern the kernel, RT node: children",
+        "idle for 60 s: wake-ups",
+        "idle: memory (PSS)",
+        "idle after a config of 20 MB: memory more",
+        "start to READY",
+        "a new config to UpdateDeployment, without settle time and hashing",
+        "a pass after one of them: CPU beyond parsing",
+        "a config of 5 MB",
+    ],
+)
+def test_the_page_has_what_was_promised_to_be_measured(row):
+    rows = [figure.row for figure in loaded((DOCS / "performance.json").read_text()).figures if figure.goal]
+    assert row in rows
 
 
 def test_every_benchmark_is_run():
