@@ -154,9 +154,12 @@ class FleetLockSettings:
 
 @dataclass(frozen=True, slots=True)
 class SentinelSettings:
-    """``[reboot.sentinel]``: for the strategy ``sentinel``, the file that others watch."""
+    """``[reboot.sentinel]``: for the strategy ``sentinel``, the file that others watch.
 
-    path: str = "/var/run/reboot-required"
+    By default where the service may write: kured's own default is in a directory of root's.
+    """
+
+    path: str = "/run/mcd-rt/reboot-required"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class LockServer:
     slots: int = 1
     port: int = 0
     secure: bool = False
+    address: str = "127.0.0.1"
     holders: list[str] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     answer: bytes = b""
@@ -28,7 +29,7 @@ class LockServer:
 
     @property
     def url(self) -> str:
-        return f"http{'s' if self.secure else ''}://127.0.0.1:{self.port}/base"
+        return f"http{'s' if self.secure else ''}://{self.address}:{self.port}/base"
 
     def settings(self, more: str = "") -> str:
         return f'[reboot]\nstrategy = "fleet-lock"\n[reboot.fleet_lock]\nurl = "{self.url}"\nid = "node-1"\n{more}'
@@ -58,8 +59,10 @@ def response(status: str, body: bytes = b"", *headers: str) -> bytes:
 
 
 @asynccontextmanager
-async def lock_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[LockServer]:
-    server = LockServer(secure=tls is not None)
+async def lock_server(
+    tls: ssl.SSLContext | None = None, kind: type[LockServer] = LockServer, address: str = "127.0.0.1"
+) -> AsyncIterator[LockServer]:
+    server = kind(secure=tls is not None, address=address)
     going = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -73,7 +76,7 @@ async def lock_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[LockSe
             writer.write(server.judge(head.split()[1].decode(), head, body))
             await writer.drain()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(serve, address, 0, ssl=tls)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

@@ -11,8 +11,8 @@ A story takes the fixture `host` (or `os_host`, whose images are operating syste
 4. asserts on `host.status()`, `host.show(PROPERTY)`, `host.deployments`, `host.transactions()`, `host.machine.boots`.
 
 A service beside the host, which outlives its reboots (a server that grants them, a scraper), is a file like
-`scraper.py`: started in the machine's control groups (`in_groups`), so that the keeper ends it too, in a network
-namespace that `host.machine.options` names. A program on the host is a file in `usrlayer.py`.
+`scraper.py` or `locks.py`: in a network of the host's own (`network.py`), in the machine's control groups, so that the
+keeper ends it too. A program on the host is a file in `usrlayer.py`.
 
 Nothing has to be cleaned up: `keeper.py` does, also when the tests are killed. After a failure `machine.report()` is
 printed.

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.monitoring import RULES
-from tests.system.host.groups import in_groups
 from tests.system.host.machine import Machine
+from tests.system.host.network import Network, own_network
 from tests.system.patience import PATIENCE
 
 _CONFIG = """\
@@ -39,13 +39,13 @@ http.server.HTTPServer(("127.0.0.1", 9999), Told).serve_forever()
 class Scraper:
     """Use ``scraping``. Prometheus tells a receiver of each batch of samples, which is when it is worth asking."""
 
-    def __init__(self, network: int, told: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, network: Network, told: "subprocess.Popen[bytes]") -> None:
         self._network = network
         self._told = told
 
     def ask(self, query: str) -> dict[str, float]:
         """The instant value of each series, by its labels but for where it was scraped."""
-        inside = ["nsenter", f"--net=/proc/{self._network}/ns/net", "promtool", "query", "instant", "-o", "json"]
+        inside = [*self._network.enter, "promtool", "query", "instant", "-o", "json"]
         done = subprocess.run([*inside, "http://127.0.0.1:9090", query], capture_output=True, text=True, check=True)
         found = {}
         for series in json.loads(done.stdout):
@@ -70,27 +70,8 @@ def scraping(machine: Machine, place: Path) -> Iterator[Scraper]:
     """Give a machine that is off a network, and have Prometheus scrape what will be there."""
     place.mkdir()
     (place / "prometheus.yaml").write_text(_CONFIG % RULES)
-    with ExitStack() as stack:
-
-        def start(*command: str) -> "subprocess.Popen[bytes]":
-            process = stack.enter_context(
-                subprocess.Popen(
-                    in_groups(machine.groups, list(command)),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
-            stack.callback(process.kill)
-            return process
-
-        hold = "ip link set lo up 2>/dev/null || true; echo up; exec sleep infinity"
-        network = start("unshare", "--net", "sh", "-c", hold)
-        assert network.stdout is not None
-        assert network.stdout.readline() == b"up\n"
-        machine.options.append(f"--network-namespace-path=/proc/{network.pid}/ns/net")
-        enter = ("nsenter", f"--net=/proc/{network.pid}/ns/net")
-        told = start(*enter, sys.executable, "-c", _RECEIVER)
+    with own_network(machine) as network:
+        told = network.start(sys.executable, "-c", _RECEIVER)
         options = (f"--config.file={place}/prometheus.yaml", f"--storage.tsdb.path={place}/data")
-        start(*enter, "prometheus", *options, "--web.listen-address=127.0.0.1:9090")
-        yield Scraper(network.pid, told)
+        network.start("prometheus", *options, "--web.listen-address=127.0.0.1:9090")
+        yield Scraper(network, told)
