@@ -96,7 +96,7 @@ def _aim(situation: Situation) -> Plan:
         arguments, own = change_arguments(current, own, wanted)
     target = replace(goal.target, kernel_arguments=wanted)
     steps = _ordered(goal, arguments)
-    return _change(situation, target, steps, own) if steps else _arrived(situation, target)
+    return _change(situation, target, steps, own) if steps else _arrived(situation, target, goal.leftover)
 
 
 def _ordered(goal: Goal, arguments: ArgumentsChange | None) -> tuple[Step, ...]:
@@ -106,17 +106,21 @@ def _ordered(goal: Goal, arguments: ArgumentsChange | None) -> tuple[Step, ...]:
     """
     assembly = (goal.assembly,) if goal.assembly != Assembly() else ()
     changes = (arguments,) if arguments is not None else ()
+    if changes and goal.leftover != Assembly():
+        return (goal.leftover, *changes)
     return (*assembly, *changes) if goal.target.kernel_type is KernelType.DEFAULT else (*changes, *assembly)
 
 
-def _arrived(situation: Situation, target: Target) -> Plan:
+def _arrived(situation: Situation, target: Target, leftover: Assembly) -> Plan:
     """The merge deployment is as wanted: it runs, or a boot is missing, ours or somebody else's."""
     merge = situation.deployments.merge
     if merge.booted:
         failure = judge_running(target, situation.host)
         if failure is not None:
             return Refused(failure)
-        return Steady(f"{target.kernel_type} is wanted and runs ({situation.host.kernel_release})", target)
+        left = f"; {', '.join(leftover.uninstall)}: the base brings it, ours goes with the next change"
+        runs = f"{target.kernel_type} is wanted and runs ({situation.host.kernel_release})"
+        return Steady(runs + left if leftover.uninstall else runs, target)
     if merge.staged and is_ours(situation, merge):
         on_staged = is_on_staged(situation, merge)
         if merge.locked and not on_staged and is_left_to_others(situation):

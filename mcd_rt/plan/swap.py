@@ -5,7 +5,7 @@ Sets are computed against the merge deployment, because that is what a new trans
 there already is an error (the same, "Idempotence").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcd_rt.errors import Code, Failure
 from mcd_rt.model.content import Package
@@ -21,10 +21,14 @@ from mcd_rt.plan.situation import Situation
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """The target, and the assembly that leads to it; an empty one where the packages are right already."""
+    """The target, and the assembly that leads to it; an empty one where the packages are right already.
+
+    ``leftover`` is worth no assembly and no reboot of its own: it is done where there is something else to do.
+    """
 
     target: Target
     assembly: Assembly
+    leftover: Assembly = field(default_factory=Assembly)
 
 
 def aim_at_default(situation: Situation, ground: Ground) -> Goal | Refused:
@@ -104,13 +108,18 @@ def _taken_back(situation: Situation, ground: Ground) -> Assembly:
 
 
 def _aim_at_own(situation: Situation, ground: Ground, flavor: Flavor) -> Goal | Refused:
-    """A base that brings the flavor itself needs nothing of ours."""
+    """A base that brings the flavor itself needs nothing of ours; what is there of it goes with the next change.
+
+    Others have brought that base and left our packages where they were. To take them back alone would change nothing of
+    what runs, for an assembly and a reboot.
+    """
     if any(not flavor.owns(package.name) for package in ground.flavored if package.name != flavor.prefix):
         brought = ", ".join(map(str, ground.flavored))
         reason = f"{flavor.kernel_type} is asked for, but the base itself brings {brought}"
         return Refused(Failure(Code.BASE_HAS_KERNEL, reason, "an image with the default kernel is needed"))
     target = Target(flavor.kernel_type, ground.base, "", (), "" if ground.rebase is None else ground.kernel_release)
-    return Goal(target, _taken_back(situation, ground) if ground.rebase is not None else Assembly())
+    back = _taken_back(situation, ground)
+    return Goal(target, back) if ground.rebase is not None else Goal(target, Assembly(), back)
 
 
 def _swapped(situation: Situation, ground: Ground, flavor: Flavor, chosen: tuple[Package, ...]) -> Goal:

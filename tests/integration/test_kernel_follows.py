@@ -14,6 +14,7 @@ from tests.integration.releases import CONTAINER, REPOSITORY, kernel_rpms, origi
 DEFAULT, REALTIME = KernelType.DEFAULT, KernelType.REALTIME
 EL9, NEXT = os_of(Release.EL9), os_of(Release.EL9_NEXT)
 BROUGHT = os_of(Release.EL9_REALTIME, REPOSITORY, "none")
+SAME = os_of(Release.EL9_REALTIME, REPOSITORY, kernel_rpms("5.14.0", "427.rt14.el9"))
 OLDER, NEWER = kernel_rpms("5.14.0", "284.rt14.284.el9"), kernel_rpms("5.14.0", "284.30.1.rt14.315.el9_2")
 E_EL9 = os_of(Release.EL9, CONTAINER, OLDER)
 INDEX = os_of(Release.EL9, CONTAINER, index=True)
@@ -77,6 +78,15 @@ ROWS = (
         REALTIME,
         (),
         BROUGHT.plain(),
+    ),
+    Row(
+        "a base that contains the very kernel-rt that is layered: nothing, for a reboot would change nothing",
+        mixed(SAME.plain(), local=SAME.kernel.rpms, removals=tuple(EL9.kernels)),
+        SAME,
+        SAME,
+        REALTIME,
+        (),
+        mixed(SAME.plain(), local=SAME.kernel.rpms, removals=tuple(EL9.kernels)),
     ),
     Row(
         "the right local packages of another agent are adopted",

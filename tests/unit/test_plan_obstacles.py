@@ -8,11 +8,21 @@ from mcd_rt.errors import Code
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
-from mcd_rt.model.plan import Change, Ignored, NeedsBase, NeedsContent, Refused, Steady, Waiting
+from mcd_rt.model.plan import (
+    ArgumentsChange,
+    Assembly,
+    Change,
+    Ignored,
+    NeedsBase,
+    NeedsContent,
+    Refused,
+    Steady,
+    Waiting,
+)
 from mcd_rt.model.settings import OsSettings, PolicySettings, Settings
 from mcd_rt.plan.images import named_images
 from mcd_rt.plan.plan import make_plan
-from mcd_rt.plan.situation import Situation
+from mcd_rt.plan.situation import Base, Situation
 from tests.unit.nodes import (
     ARM,
     ARM_64K,
@@ -162,6 +172,30 @@ def test_realtime_that_the_base_itself_brings_is_nothing_to_do_whatever_the_imag
     plan = make_plan(situation(KernelType.REALTIME, running, host=host(OWN_RT.uname)))
     assert isinstance(plan, Steady)
     assert plan.summary == f"realtime is wanted and runs ({OWN_RT.uname})"
+
+
+def left_on_a_base_that_brings_realtime(**given: object) -> Situation:
+    """Others have brought a base with the very kernel that we had layered, and left our requests."""
+    there = on_flavor(EL9, EL9_RT)
+    base = Base(there.base_checksum, EL9_RT.nevras)
+    return situation(KernelType.REALTIME, there, base=base, content=content(EL9_RT), **given)
+
+
+def test_what_is_left_of_ours_on_a_base_that_brings_the_kernel_is_worth_no_reboot():
+    plan = make_plan(left_on_a_base_that_brings_realtime())
+    assert isinstance(plan, Steady)
+    assert plan.summary.startswith(f"realtime is wanted and runs ({EL9_RT.uname}); ")
+    assert plan.summary.endswith(f"{EL9_RT.nevras[-1]}: the base brings it, ours goes with the next change")
+
+
+def test_what_is_left_of_ours_goes_with_the_next_change():
+    asked = left_on_a_base_that_brings_realtime()
+    plan = make_plan(replace(asked, desired=replace(asked.desired, kernel_arguments=("nosmt",))))
+    assert isinstance(plan, Change)
+    assert plan.steps == (
+        Assembly(uninstall=tuple(map(str, EL9_RT.nevras)), reset=EL9.names),
+        ArgumentsChange((), add=("nosmt",), remove=()),
+    )
 
 
 def test_realtime_that_the_next_base_itself_brings_is_left_to_its_client():
