@@ -3,8 +3,8 @@
 Everything is looked at again by the next pass: what a step leaves behind, it finds.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import assert_never
 
@@ -56,7 +56,7 @@ async def stage(context: Context, situation: Situation, change: Change) -> Outco
     record = replace(situation.record, attempt=attempt, foreign_removals=change.foreign_removals)
     remember(context, record)
     context.reporter.enter(State.STAGING, f"{change.target.kernel_type}; {_described(step)}{room}")
-    with _opened(context, change, step) as handles:
+    async with _opened(context, change, step) as handles:
         try:
             staged = await stage_step(access_of(context), change, handles)
         except StagedMismatch as mismatch:
@@ -146,18 +146,25 @@ def _repository_of(step: Step) -> Rebase | None:
     return rebase if rebase is not None and rebase.custom_origin is not None else None
 
 
-@contextmanager
-def _opened(context: Context, change: Change, step: Step) -> Iterator[Handles]:
-    """Fresh descriptors of what is installed, compared with what was verified."""
+@asynccontextmanager
+async def _opened(context: Context, change: Change, step: Step) -> AsyncIterator[Handles]:
+    """Fresh descriptors of what is installed, compared with what was verified: up to gigabytes are read for that."""
+    from mcd_rt.threads import in_thread  # noqa: PLC0415 - an idle agent never needs what stages
+
+    effects, paths = context.effects, context.paths
     with ExitStack() as stack:
-        packages: tuple[int, ...] = ()
-        repository: int | None = None
-        if isinstance(step, Assembly) and step.install:
-            opened = open_packages(context.effects, context.paths, change.target.image_digest, step.install)
-            packages = stack.enter_context(opened)
-        if (rebase := _repository_of(step)) is not None:
-            repository = stack.enter_context(open_repository(context.effects, context.paths, rebase.image.digest))
-        yield Handles(packages, repository)
+
+        def open_all(go_on: Callable[[], None]) -> Handles:
+            packages: tuple[int, ...] = ()
+            repository: int | None = None
+            if isinstance(step, Assembly) and step.install:
+                opened = open_packages(effects, paths, change.target.image_digest, step.install, go_on)
+                packages = stack.enter_context(opened)
+            if (rebase := _repository_of(step)) is not None:
+                repository = stack.enter_context(open_repository(effects, paths, rebase.image.digest, go_on))
+            return Handles(packages, repository)
+
+        yield await in_thread(open_all)
 
 
 def show_blocked(context: Context) -> Callable[[str], None]:

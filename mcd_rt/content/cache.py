@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -160,18 +160,23 @@ def prune(effects: Effects, paths: HostPaths, keep: frozenset[str]) -> None:
 
 @contextmanager
 def open_packages(
-    effects: Effects, paths: HostPaths, digest: str, packages: Sequence[Package]
+    effects: Effects,
+    paths: HostPaths,
+    digest: str,
+    packages: Sequence[Package],
+    go_on: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, ...]]:
     """Read-only descriptors of packages, compared with their digests, closed with the block.
 
     Their offsets are 0, where rpm-ostree reads from. The files are read whole: call it in a thread where
-    waiting hurts. Raises ``AgentError``: ``cache-corrupt`` where a file is not the one that was inspected (the entry
-    is gone then, so that it is fetched again), ``host-exhausted`` where it cannot be opened now.
+    waiting hurts; ``go_on`` is called all the while, and what it raises ends it. Raises ``AgentError``:
+    ``cache-corrupt`` where a file is not the one that was inspected (the entry is gone then, so that it is fetched
+    again), ``host-exhausted`` where it cannot be opened now.
     """
     entry = entry_of(paths, digest)
     with ExitStack() as stack:
         try:
-            descriptors = tuple(_open_compared(stack, entry, package) for package in packages)
+            descriptors = tuple(_open_compared(stack, entry, package, go_on) for package in packages)
         except AgentError as error:
             if error.failure.code is Code.CACHE_CORRUPT:
                 discard(effects, paths, digest)
@@ -179,11 +184,11 @@ def open_packages(
         yield descriptors
 
 
-def _open_compared(stack: ExitStack, entry: Path, package: Package) -> int:
+def _open_compared(stack: ExitStack, entry: Path, package: Package, go_on: Callable[[], None]) -> int:
     path = entry / package.file
     descriptor = open_file(path)
     stack.callback(os.close, descriptor)
-    _compare(descriptor, path, package)
+    _compare(descriptor, path, package, go_on)
     return descriptor
 
 
@@ -214,13 +219,14 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _compare(descriptor: int, path: Path, package: Package) -> None:
+def _compare(descriptor: int, path: Path, package: Package, go_on: Callable[[], None]) -> None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise _changed(path, "not a file")
     digest = hashlib.sha256()
     offset = 0
     try:
         while data := os.pread(descriptor, _PIECE, offset):
+            go_on()
             digest.update(data)
             offset += len(data)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 _PIECE = 256 * 1024
@@ -15,9 +15,12 @@ def fingerprint_of(sums: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def fingerprint_on_disk(place: Path) -> str:
-    """The same of the config, objects and branches of a repository, all read; raises ``OSError``."""
-    return fingerprint_of((name, _sum(place / name)) for name in ("config", *_names(place)))
+def fingerprint_on_disk(place: Path, go_on: Callable[[], None] = lambda: None) -> str:
+    """The same of the config, objects and branches of a repository, all read; raises ``OSError``.
+
+    ``go_on`` is called all the while, and what it raises ends it.
+    """
+    return fingerprint_of((name, _sum(place / name, go_on)) for name in ("config", *_names(place)))
 
 
 def _names(place: Path) -> Iterator[str]:
@@ -26,10 +29,11 @@ def _names(place: Path) -> Iterator[str]:
             yield from (str((Path(directory) / file).relative_to(place)) for file in files)
 
 
-def _sum(path: Path) -> str:
+def _sum(path: Path, go_on: Callable[[], None]) -> str:
     digest = hashlib.sha256()
     with open(path, "rb", opener=_open_no_link) as file:
         while data := file.read(_PIECE):
+            go_on()
             digest.update(data)
     return digest.hexdigest()
 

@@ -6,7 +6,7 @@ which is written when it is whole and durable, and has its fingerprint.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -89,17 +89,20 @@ def drop_repositories(effects: Effects, paths: HostPaths) -> None:
 
 
 @contextmanager
-def open_repository(effects: Effects, paths: HostPaths, digest: str) -> Iterator[int]:
+def open_repository(
+    effects: Effects, paths: HostPaths, digest: str, go_on: Callable[[], None] = lambda: None
+) -> Iterator[int]:
     """A descriptor of the directory, for ``ex-local-repo-remote``, closed with the block.
 
     All of it is read and compared with what was written: libostree takes objects of a local repository on trust (as
     ``ostree pull-local`` without ``--untrusted``; rpm-ostree pulls with no flags). Call it in a thread where waiting
-    hurts. Raises ``AgentError`` (``cache-corrupt``) where it is another one; it is gone then, to be fetched again.
+    hurts; ``go_on`` as in ``open_packages``. Raises ``AgentError`` (``cache-corrupt``) where it is another one; it is
+    gone then, to be fetched again.
     """
     path = repository_of(paths, digest)
     descriptor = _opened(effects, path)
     try:
-        _compare(effects, path, _fingerprint(paths, digest))
+        _compare(effects, path, _fingerprint(paths, digest), go_on)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -112,9 +115,9 @@ def _opened(effects: Effects, path: Path) -> int:
         raise _changed(effects, path, f"cannot be opened: {error.strerror or error}") from error
 
 
-def _compare(effects: Effects, path: Path, fingerprint: str) -> None:
+def _compare(effects: Effects, path: Path, fingerprint: str, go_on: Callable[[], None]) -> None:
     try:
-        found = fingerprint_on_disk(path)
+        found = fingerprint_on_disk(path, go_on)
     except OSError as error:
         raise _changed(effects, path, f"cannot be read: {error}") from error
     if found != fingerprint:

@@ -3,7 +3,6 @@
 Nothing foreign is parsed here: facts come as frames whose values have patterns, files are named by patterns of ours.
 """
 
-import asyncio
 import platform
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -44,6 +43,7 @@ from mcd_rt.model.content import Reading
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.osimage import OsImage
 from mcd_rt.model.settings import ContentSettings
+from mcd_rt.threads import in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ async def _write(asking: _Asking, on_progress: Callable[[int, int], None], place
 async def _finish(effects: Effects, unfinished: Path, target: Path) -> None:
     """Thousands of small files in one go: an fsync each would take minutes on a slow disk."""
     with cache.writing(unfinished):
-        await asyncio.to_thread(effects.sync_filesystem, unfinished)
+        await in_thread(lambda _go_on: effects.sync_filesystem(unfinished))
         effects.rename(unfinished, target)
         effects.fsync_directory(target.parent)
 

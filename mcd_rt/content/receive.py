@@ -1,6 +1,5 @@
 """Files from a worker into the cache: named, counted, bounded and hashed by the agent."""
 
-import asyncio
 import hashlib
 import os
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from mcd_rt.content.frames import (
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.nevra import Nevra
+from mcd_rt.threads import in_thread
 
 # A worker says progress once a MiB at most: more than this is not talk but noise.
 _MAX_PROGRESS_FRAMES = 1 << 16
@@ -119,7 +119,7 @@ class Receiver:
         try:
             sha256 = await self._write(talk, frame.size, descriptor, path)
             with writing(path):
-                await asyncio.to_thread(self._effects.fsync, descriptor)  # seconds, on a slow disk
+                await in_thread(lambda _go_on: self._effects.fsync(descriptor))  # seconds, on a slow disk
         finally:
             os.close(descriptor)
         return Received(frame.file, path, frame.size, sha256)
