@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +103,13 @@ def test_no_layer_is_read_for_it(host):
             blob.unlink()
     assert host.resolved() == host.layout.digest
     assert (host.place / "bin/opened").read_text() == f"docker://registry.example/os@{host.layout.digest}\n"
+
+
+def test_what_it_is_resolved_to_is_in_the_log(host, caplog):
+    caplog.set_level(logging.INFO, "mcd_rt")
+    digest = host.resolved()
+    said = f"registry.example/os:rt is {digest} (asked by way of proxy: the policy accepts any image)"
+    assert [message for message in caplog.messages if " is sha256:" in message] == [said]
 
 
 def test_what_it_is_resolved_to_can_be_fetched(host):
