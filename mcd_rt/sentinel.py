@@ -1,5 +1,6 @@
 """The file that asks others to drain the node and reboot it: written, and taken back."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,8 +38,18 @@ def ask_others(context: Context, situation: Situation, plan: Reboot, sentinel: s
     try:
         write_durably(context.effects, path, _TEXT)
     except AgentError as error:
-        remember(context, before)
+        if _is_away(context, path):
+            remember(context, before)
         raise AgentError(Code.SENTINEL_FAILED, error.failure.message, _HINT) from error
+
+
+def _is_away(context: Context, path: Path) -> bool:
+    """Whether a file that could not be written is not there: it may be, where only its directory was not synced."""
+    with suppress(OSError):
+        context.effects.remove(path)
+    with suppress(AgentError):
+        return not _is_there(path)
+    return False
 
 
 def withdraw_sentinel(context: Context, record: Record, boot_id: str) -> Record:

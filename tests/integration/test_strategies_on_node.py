@@ -1,6 +1,7 @@
 """Each strategy on the simulated node, by a clock the test turns: what it waits for, until when, and the reboot."""
 
 import asyncio
+import errno
 import os
 from datetime import datetime
 
@@ -363,6 +364,36 @@ def test_a_sentinel_that_cannot_be_written_is_a_failure_and_no_reboot_is_counted
             assert isinstance(outcome, Retry)
             assert outcome.failure.code is Code.SENTINEL_FAILED
             assert (stage.record.reboots, stage.record.sentinel) == ((), "")
+
+    play(story())
+
+
+@pytest.mark.parametrize("removable", [True, False])
+def test_a_sentinel_that_is_there_and_was_not_synced_is_taken_back_or_stays_counted(play, monkeypatch, removable):
+    """Whoever watches for it has seen it: a reboot may come that the record must know of."""
+
+    async def story():
+        async with staged(monkeypatch, SENTINEL.replace("/run/mcd-rt/", "/run/others/")) as stage:
+            directory = stage.node.paths.below("/run/others")
+            directory.mkdir(parents=True)
+
+            def failing(effect):
+                def work(path):
+                    if path in (directory, directory / "reboot-required"):
+                        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+                    effect(path)
+
+                return work
+
+            with monkeypatch.context() as patch:
+                for name in ("fsync_directory",) if removable else ("fsync_directory", "remove"):
+                    patch.setattr(stage.effects, name, failing(getattr(stage.effects, name)))
+                outcome = await stage.rest()
+            assert outcome.failure.code is Code.SENTINEL_FAILED
+            assert (directory / "reboot-required").exists() is not removable
+            assert len(stage.record.reboots) == (0 if removable else 1)
+            waits(await stage.rest(), "asks others to drain")
+            assert (len(stage.record.reboots), stage.record.sentinel) == (1, "/run/others/reboot-required")
 
     play(story())
 
