@@ -22,6 +22,7 @@ from mcd_rt.observation import Context, ask_deployments
 from mcd_rt.plan.brake import count_reboot
 from mcd_rt.plan.layering import has_shape
 from mcd_rt.plan.outcome import Outcome, Progressed, Settled
+from mcd_rt.plan.revert import NOT_UNDONE, is_way_back
 from mcd_rt.plan.situation import Situation
 from mcd_rt.record import save_record
 from mcd_rt.report.endings import end_of
@@ -55,7 +56,8 @@ async def stage(context: Context, situation: Situation, change: Change) -> Outco
     )
     record = replace(situation.record, attempt=attempt, foreign_removals=change.foreign_removals)
     remember(context, record)
-    context.reporter.enter(State.STAGING, f"{change.target.kernel_type}; {_described(step)}{room}")
+    stays = f"; not undone: {NOT_UNDONE}" if is_way_back(change) else ""
+    context.reporter.enter(State.STAGING, f"{change.target.kernel_type}; {_described(step)}{room}{stays}")
     async with _opened(context, change, step) as handles:
         try:
             staged = await stage_step(access_of(context), change, handles)

@@ -31,6 +31,7 @@ from mcd_rt.model.plan import (
 from mcd_rt.observation import Context, observe
 from mcd_rt.plan.brake import judge_brake
 from mcd_rt.plan.outcome import Settled
+from mcd_rt.plan.revert import NOT_UNDONE, is_way_back
 from mcd_rt.plan.rollback import see_rollback
 from mcd_rt.steps import is_counted
 from mcd_rt.supply import recall
@@ -49,6 +50,7 @@ class Explanation:
     transactions: int = 0
     reboots: int = 0
     changes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    not_undone: str = ""
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -150,7 +152,22 @@ def _change(plan: Change) -> Explanation:
         lines.append("  packages are layered, so that the change of kernel arguments is an assembly of its own")
     if len(plan.steps) > 1:
         lines.append("  nothing of it can be booted before all of it is staged")
-    return Explanation("change", tuple(lines), to_do=True, transactions=len(plan.steps) + 1, reboots=1, changes=changes)
+    stays = NOT_UNDONE if is_way_back(plan) else ""
+    lines += _left_behind(stays)
+    return Explanation(
+        "change",
+        tuple(lines),
+        to_do=True,
+        transactions=len(plan.steps) + 1,
+        reboots=1,
+        changes=changes,
+        not_undone=stays,
+    )
+
+
+def _left_behind(stays: str) -> list[str]:
+    kept = "  the deployment with the other kernel is kept to roll back to"
+    return [f"  not undone: {stays}", kept] if stays else []
 
 
 def _changes(step: Step) -> dict[str, tuple[str, ...]]:
@@ -180,6 +197,7 @@ def _document(explanation: Explanation) -> dict[str, object]:
         "hint": failure.hint if failure else None,
         "transactions": explanation.transactions,
         "reboots": explanation.reboots,
+        "not_undone": explanation.not_undone,
         "changes": {_key(words): list(names) for words, names in explanation.changes.items()},
     }
 

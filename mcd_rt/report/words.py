@@ -6,8 +6,10 @@ from datetime import datetime
 from mcd_rt.errors import Failure
 from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.content import Judge
+from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Switch
 from mcd_rt.model.state import State
+from mcd_rt.plan.revert import NOT_UNDONE, went_back
 from mcd_rt.report.status import Status, as_of
 
 _LABEL = 12
@@ -114,6 +116,8 @@ def _facts(status: Status) -> Iterator[str]:
     yield _line("running", f"{status.running} ({status.kernel_release})" if status.running else "not known")
     yield _line("booted", status.booted or "not known")
     yield _line("staged", _staged(status))
+    if _goes_back(status):
+        yield _line("not undone", NOT_UNDONE)
     if status.held:
         end = "until `mcd-rt resume`" if status.held_until is None else f"until {moment(status.held_until)}"
         yield _line("hold", f"no reboot {end}")
@@ -125,6 +129,14 @@ def _facts(status: Status) -> Iterator[str]:
         yield _line("trust", "NOBODY JUDGED THE SIGNATURES OF THE PACKAGES (content.trust is digest-only)")
     elif status.trusted_by:
         yield _line("trust", f"signatures judged by {status.trusted_by}, image read by way of {status.read_by}")
+
+
+def _goes_back(status: Status) -> bool:
+    """Whether the default kernel is about to run after another one, or does since the last switch."""
+    default = KernelType.DEFAULT
+    if status.state in (State.STAGING, State.STAGED, State.REBOOTING):
+        return status.wanted == default and status.running not in ("", default)
+    return status.state is State.STEADY and status.running == default and went_back(status.switches)
 
 
 def _troubles(status: Status, now: float) -> Iterator[str]:

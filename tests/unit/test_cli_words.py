@@ -14,7 +14,20 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import Discard, Held, Ignored, NeedsBase, NeedsContent, Reboot, Refused, Steady, Waiting
 from mcd_rt.model.record import Phase, Record
 from mcd_rt.plan.plan import make_plan
-from tests.unit.nodes import EL9, EL9_RT, attempt_of, base_of, content, desired, host, on_default, situation, target_of
+from mcd_rt.plan.revert import NOT_UNDONE
+from tests.unit.nodes import (
+    EL9,
+    EL9_RT,
+    attempt_of,
+    base_of,
+    content,
+    desired,
+    host,
+    on_default,
+    on_flavor,
+    situation,
+    target_of,
+)
 
 REASON = Failure(Code.WAITING_FOR_BASE, "the base came from another image", "wait for it")
 IMAGE = ImageReference.parse(f"registry.example/os@sha256:{'0' * 64}")
@@ -53,6 +66,28 @@ def test_a_change_says_what_goes_in_and_out_and_what_it_is_built_upon():
     assert "one assembly, one reboot" in text
     assert "install: kernel-rt-core-" in text
     assert "remove from the base: kernel," in text
+
+
+def test_the_way_back_says_what_it_does_not_undo_and_no_other_change_does():
+    back = situation(KernelType.DEFAULT, on_flavor(EL9, EL9_RT), host=host(EL9_RT.uname), base=base_of(EL9))
+    explanation = explain(make_plan(back))
+    assert explanation.lines[0].startswith("switch to default")
+    assert f"  not undone: {NOT_UNDONE}" in explanation.lines
+    assert "kept to roll back to" in explanation.lines[-1]
+    assert explanation.not_undone == NOT_UNDONE
+    for other in (
+        situation(KernelType.REALTIME, on_default(), base=base_of(EL9), content=content(EL9_RT)),
+        situation(
+            KernelType.DEFAULT,
+            on_default(),
+            base=base_of(EL9),
+            desired=desired(KernelType.DEFAULT, kernel_arguments=("a",)),
+        ),
+    ):
+        explanation = explain(make_plan(other))
+        assert explanation.kind == "change"
+        assert explanation.not_undone == ""
+        assert "not undone" not in "\n".join(explanation.lines)
 
 
 @pytest.mark.parametrize("as_json", [True, False])

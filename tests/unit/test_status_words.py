@@ -18,6 +18,7 @@ from mcd_rt.model.content import Judge, Way
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.record import Switch
 from mcd_rt.model.state import State
+from mcd_rt.plan.revert import NOT_UNDONE
 from mcd_rt.report.health import PATIENCE, Health, health_of
 from mcd_rt.report.status import PastFailure, Status, codes_of, failing_codes, write_status
 from mcd_rt.report.words import age, bar, describe_status, next_step
@@ -165,6 +166,31 @@ def test_a_hold_that_has_run_out_is_not_shown_whoever_wrote_the_status_before(un
     assert ("hold:" in said(status)) is is_on
     told = json.loads(status_json(status, NOW, running=True))
     assert (told["held"], told["held_until"]) == (is_on, until if is_on else None)
+
+
+CAME = Switch(KernelType.REALTIME, "5.14+rt", NOW - 900, NOW - 800)
+BACK = Switch(KernelType.DEFAULT, "5.14", NOW - 90, NOW - 80)
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "running", "switches", "is_said"),
+    [
+        (State.STAGED, "default", "realtime", (CAME,), True),
+        (State.STAGED, "realtime", "default", (CAME, BACK), False),
+        (State.STAGED, "realtime", "realtime", (CAME,), False),
+        (State.STEADY, "default", "default", (CAME, BACK), True),
+        (State.STEADY, "default", "default", (BACK,), False),  # an OS upgrade without another kernel
+        (State.STEADY, "default", "default", (), False),
+        (State.STEADY, "realtime", "realtime", (CAME, BACK, CAME), False),
+        (State.STEADY, "default", "default", (CAME, replace(BACK, code=Code.ROLLED_BACK)), False),
+        (State.BLOCKED, "default", "realtime", (CAME,), False),
+    ],
+)
+def test_a_node_that_goes_back_to_the_default_kernel_is_told_what_is_not_undone(
+    state, wanted, running, switches, is_said
+):
+    status = replace(STEADY, state=state, wanted=wanted, running=running, switches=switches)
+    assert (f"not undone: {NOT_UNDONE}" in said(status)) is is_said
 
 
 # What it comes to
