@@ -165,5 +165,5 @@ def _described(value: object) -> str:
             return repr(value)[:60]
 
 
-def _invalid(file: Path, what: str, hint: str = "") -> AgentError:
+def _invalid(file: Path, what: str, hint: str = "correct it, then `systemctl reload mcd-rt`") -> AgentError:
     return AgentError(Code.SETTINGS_INVALID, f"{file}: {what}", hint)

@@ -12,7 +12,7 @@ from mcd_rt.hostpaths import HostPaths
 from mcd_rt.lock import is_agent_running
 from mcd_rt.report.codes import CodeText, load_texts, without_links
 from mcd_rt.report.status import Status, codes_of, read_status
-from mcd_rt.report.words import next_step
+from mcd_rt.report.words import age, next_step
 
 _WIDTH = 100
 _NOT_UNDERSTOOD = 64
@@ -60,11 +60,16 @@ def codes_of_node(paths: HostPaths) -> list[Code]:
 
 def _without_code(status: Status, now: float) -> list[str]:
     """Nothing is wrong, which need not mean that there is nothing to wait for."""
-    return [
+    lines = [
         "nothing is wrong now; `mcd-rt explain --list` prints every code there is",
         f"  {status.state}: {' '.join(status.summary.split())}",
         f"  next: {next_step(status, now)}",
     ]
+    past = status.last_error  # perhaps overcome, perhaps just tried again
+    if past is not None:
+        code = past.failure.code
+        lines.append(f"  last error: {code}, {age(now - past.at)} ago; `mcd-rt explain {code}` says more")
+    return lines
 
 
 def explain(text: CodeText) -> list[str]:

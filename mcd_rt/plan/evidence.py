@@ -9,6 +9,7 @@ from mcd_rt.model.record import Attempt
 NOT_AGAIN = "it is not staged again by itself: find out whether it boots, then `mcd-rt retry`"
 """The way out where somebody, or the boot loader, turned away from a target."""
 
+_ENDED = "find out what ended that boot: `journalctl -b -1 -e`; the brake says whether it is tried again"
 _JOURNAL = "`journalctl -b -1 -u ostree-finalize-staged` has all of it"
 _NO_ROOM = "No space left on device"
 _BEGUN = ("Finalizing staged deployment", "Stopping ")
@@ -81,4 +82,4 @@ def _explain_finalizer(what: str, log: tuple[str, ...] | None) -> Failure:
         )
         return Failure(Code.NOT_FINALIZED, f"{what}; {cause}", _JOURNAL)
     cause = "the previous boot ended without a shutdown: a power cut, a crash, a forced reboot"
-    return Failure(Code.SHUTDOWN_SKIPPED, f"{what}: {cause}", "it is tried again")
+    return Failure(Code.SHUTDOWN_SKIPPED, f"{what}: {cause}", _ENDED)

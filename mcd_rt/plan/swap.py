@@ -170,7 +170,10 @@ def _obstacle(situation: Situation, ground: Ground, flavor: Flavor, images: Imag
         return Refused(Failure(Code.BASE_UNKNOWN, reason, "set os.accept_unknown_base if it is osImageURL's"))
     if merge.image_digests and images.os.digest not in merge.image_digests:
         reason = f"the base came from {' or '.join(merge.image_digests)}, osImageURL is {images.os.digest}"
-        return Waiting(Failure(Code.WAITING_FOR_BASE, reason, "whoever updates the OS has not done so yet"))
+        hint = (
+            "nothing, while an update is under way: whoever updates the OS has not done so yet; else find out who does"
+        )
+        return Waiting(Failure(Code.WAITING_FOR_BASE, reason, hint))
     return None
 
 

@@ -15,7 +15,7 @@ from mcd_rt.report.status import Status, as_of
 _LABEL = 12
 _BAR = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-_LOOKS_AGAIN = "it looks again when config, settings or deployments change"
+_LOOKS_AGAIN = "it looks again when config or deployments change, or settings are read again"
 _NEXT: Mapping[State, str] = {
     State.STARTING: "a look at the node",
     State.WAITING: _LOOKS_AGAIN,

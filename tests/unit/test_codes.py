@@ -19,7 +19,7 @@ from mcd_rt.plan.outcome import Retry, outcome_of_failure
 from mcd_rt.report import codes
 from mcd_rt.report.codes import load_texts
 from mcd_rt.report.codes_page import codes_page
-from mcd_rt.report.status import Status, write_status
+from mcd_rt.report.status import PastFailure, Status, write_status
 from mcd_rt.settings import TracedSettings
 from tests.effects_double import EffectsDouble
 
@@ -187,6 +187,10 @@ def test_without_a_code_it_is_what_this_node_says_now(capsys, tmp_path, monkeypa
         assert "nothing is wrong now" in text
         assert "staged: waits for somebody" in text
         assert "next: a reboot at `mcd-rt reboot`; no end was given" in text
+        assert "last error" not in text
+        past = PastFailure(Failure(Code.IMAGE_UNREADABLE, "m", "h"), 1.0)
+        write_status(say, HostPaths(tmp_path), Status(State.FETCHING, 1.0, "boot", 1, "again", last_error=past))
+        assert "`mcd-rt explain image-unreadable` says more" in explained(capsys)[1]
     assert explained(capsys)[1].startswith("agent-not-running\n")
     failure, also = Failure(Code.BASE_UNKNOWN, "m", "h"), (Failure(Code.TUNED_LEFT_ALONE, "m", "h"),)
     with only_agent(say, HostPaths(tmp_path)):

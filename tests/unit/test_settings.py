@@ -40,7 +40,10 @@ def refused(host: HostPaths, text: str | bytes) -> AgentError:
     return caught.value
 
 
-def assert_refused(host: HostPaths, text: str | bytes, what: str, hint: str = "") -> None:
+RELOAD = "correct it, then `systemctl reload mcd-rt`"
+
+
+def assert_refused(host: HostPaths, text: str | bytes, what: str, hint: str = RELOAD) -> None:
     failure = refused(host, text).failure
     assert failure.message == f"{host.below(DROP_IN)}: {what}"
     assert failure.hint == hint
