@@ -10,16 +10,21 @@ import yaml
 
 from mcd_rt.model.kernel import KernelType
 from tests.system.container import why_not
-from tests.system.host.scene import STEADY_REALTIME, Host
+from tests.system.host.machine import REBOOT
+from tests.system.host.scene import STEADY_DEFAULT, STEADY_REALTIME, Host
 from tests.system.host.usrlayer import PACKAGING, REPOSITORY, UNITS
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 RULES = PACKAGING / "polkit/50-mcd-rt.rules"
 RPM_OSTREE = "org.projectatomic.rpmostree1."
 LOGIN = "org.freedesktop.login1."
-ROOTS_OWN = [f"{RPM_OSTREE}{name}" for name in ("rollback", "cancel", "repo-refresh", "repo-modify")]
+ROOTS_OWN = [f"{RPM_OSTREE}{name}" for name in ("rollback", "cancel", "deploy", "upgrade")]
+ROOTS_OWN += [f"{RPM_OSTREE}{name}" for name in ("repo-refresh", "repo-modify")]
 ROOTS_OWN += [f"{LOGIN}{name}" for name in ("reboot-ignore-inhibit", "power-off", "halt", "set-user-linger")]
 ROOTS_OWN += [f"org.freedesktop.systemd1.{name}" for name in ("manage-units", "manage-unit-files", "reload-daemon")]
+NEVER = '[reboot]\nstrategy = "never"\n'
+SENTINEL = '[reboot]\nstrategy = "sentinel"\n[reboot.sentinel]\npath = "/run/mcd-rt/reboot-required"\n'
+LOCK = "/run/ostree/staged-deployment-locked"
 ASK = 'for action; do pkcheck --action-id "$action" --process $$ >/dev/null 2>&1; echo "$action $?"; done'
 
 
@@ -35,7 +40,7 @@ def asked_of_polkit(host: Host, user: str, actions: list[str]) -> dict[str, bool
 
 def test_polkit_grants_the_rules_to_the_agents_user_alone_and_no_more(host: Host):
     known = [action for action in granted_by_rules() if not action.startswith("com.redhat.tuned")]
-    assert len(known) == 14
+    assert len(known) == 12
     host.boot()
     assert asked_of_polkit(host, "mcd-rt", known) == dict.fromkeys(known, True)
     assert asked_of_polkit(host, "nobody", known) == dict.fromkeys(known, False)
@@ -49,49 +54,201 @@ def test_every_privilege_is_in_the_table_of_the_docs():
 
 
 CALLS = (
-    ("RegisterClient", ""),
-    ("Reload", ""),
-    ("KernelArgs", "debug"),
-    ("Cleanup", "pending-deploy"),
-    ("Upgrade", ""),
-    ("UpdateDeployment", "override-remove-packages=kernel-modules-extra/no-pull-base"),
-    ("UpdateDeployment", "set-refspec=ostree-unverified-registry:registry.example/none@sha256:00"),
+    ("RegisterClient", "", "allowed"),
+    ("Reload", "", "allowed"),
+    ("KernelArgs", "debug", "Done"),
+    ("Cleanup", "pending-deploy", "Done"),
+    ("UpdateDeployment", "override-remove-packages=kernel-modules-extra/no-pull-base", "Done"),
+    (
+        "UpdateDeployment",
+        "set-refspec=ostree-unverified-registry:registry.example/none@sha256:00",
+        "Failed(text='Creating importer: ",  # it tried
+    ),
 )
+"""What the agent's user may, and what a good answer begins with."""
+ROOTS_CALLS = (("Rollback", ""), ("Upgrade", ""))
+
+
+def refused(method: str) -> str:
+    kind = "Sysroot" if method in ("RegisterClient", "Reload") else "OS"
+    return f"error: org.freedesktop.DBus.Error.AccessDenied: rpmostreed {kind} operation {method} not allowed for user"
 
 
 def test_rpm_ostree_lets_the_agents_user_do_what_it_must_and_others_nothing(host: Host):
     host.boot()
-    for method, argument in CALLS:
-        assert "not allowed" not in host.as_client(method, argument, user="mcd-rt"), method
-        assert "not allowed for user" in host.as_client(method, argument, user="nobody"), method
-    assert "not allowed for user" in host.as_client("Rollback", user="mcd-rt")
+    for method, argument, good in CALLS:
+        assert host.as_client(method, argument, user="nobody").startswith(refused(method)), method
+        assert host.as_client(method, argument, user="mcd-rt").startswith(good), method
+    for method, argument in ROOTS_CALLS:
+        assert host.as_client(method, argument, user="mcd-rt").startswith(refused(method)), method
+
+
+def deny(host: Host, *actions: str) -> None:
+    """By a rule of the administrator's, which comes before ours; before the boot, or with ``reloaded`` after it."""
+    listed = json.dumps(actions)
+    rule = f"polkit.addRule(function (a) {{ if ({listed}.indexOf(a.id) !== -1) return polkit.Result.NO; }});\n"
+    rules = host.machine.etc / "polkit-1/rules.d"
+    rules.mkdir(parents=True, exist_ok=True)
+    (rules / "00-deny.rules").write_text(rule)
+
+
+def grant(host: Host) -> None:
+    """Take the denial back."""
+    (host.machine.etc / "polkit-1/rules.d/00-deny.rules").unlink()
+    reloaded(host)
+
+
+def reloaded(host: Host) -> None:
+    host.journal.wait_for("Reloading rules", unit="polkit.service")
+    host.journal.wait_for("Finished loading", unit="polkit.service")
 
 
 @pytest.mark.parametrize(
-    ("action", "said"),
+    ("action", "said", "arguments"),
     [
-        ("client-management", "RegisterClient"),
-        ("install-local-packages", "UpdateDeployment"),
-        ("override", "UpdateDeployment"),
-        ("finalize-deployment", "FinalizeDeployment"),
+        ("client-management", "RegisterClient", ()),
+        ("install-local-packages", "UpdateDeployment", ()),
+        ("override", "UpdateDeployment", ()),
+        ("bootconfig", "KernelArgs", ("debug",)),
+        ("finalize-deployment", "FinalizeDeployment", ()),
     ],
 )
-def test_a_denial_is_told_and_changes_nothing_and_ends_with_the_grant(host: Host, action, said):
-    rule = f'polkit.addRule(function (a) {{ if (a.id === "{RPM_OSTREE}{action}") return polkit.Result.NO; }});\n'
-    rules = host.machine.etc / "polkit-1/rules.d"
-    rules.mkdir(parents=True)
-    (rules / "00-deny.rules").write_text(rule)
+def test_a_denial_is_told_and_changes_nothing_and_ends_with_the_grant(host: Host, action, said, arguments):
+    deny(host, f"{RPM_OSTREE}{action}")
     host.boot()
-    host.ask_for(KernelType.REALTIME)
+    host.ask_for(KernelType.REALTIME, arguments=arguments)
     told = host.journal.wait_for("rpm-ostree-denied")
     assert said in told.text
     assert "(staged)" not in host.deployments[0] or said == "FinalizeDeployment"
-    (host.machine.etc / "polkit-1/rules.d/00-deny.rules").unlink()
-    host.journal.wait_for("Reloading rules", unit="polkit.service")
-    host.journal.wait_for("Finished loading", unit="polkit.service")
+    grant(host)
     host.machine.attempt("mcd-rt", "retry")
     host.wait_reboot()
     host.journal.wait_for(STEADY_REALTIME)
+
+
+def test_denied_the_uninstalling_of_packages_it_keeps_the_kernel_and_says_so(host: Host):
+    host.boot()
+    host.ask_for(KernelType.REALTIME)
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
+    deny(host, f"{RPM_OSTREE}install-uninstall-packages")
+    reloaded(host)
+    host.ask_for(KernelType.DEFAULT)
+    assert "UpdateDeployment" in host.journal.wait_for("rpm-ostree-denied").text
+    assert host.status()["running"] == "realtime"
+    assert "(staged)" not in host.deployments[0]
+    grant(host)
+    host.machine.attempt("mcd-rt", "retry")
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_DEFAULT)
+
+
+def test_denied_the_cleanup_what_it_staged_stays_staged_and_locked(host: Host):
+    host.configure(NEVER)
+    deny(host, f"{RPM_OSTREE}cleanup")
+    host.boot()
+    host.ask_for(KernelType.REALTIME)
+    host.journal.wait_for("staged: ")
+    host.ask_for(KernelType.DEFAULT)
+    assert "Cleanup" in host.journal.wait_for("rpm-ostree-denied").text
+    assert "(staged)" in host.deployments[0]
+    assert host.machine.attempt("test", "-e", LOCK).returncode == 0
+    grant(host)
+    host.machine.attempt("mcd-rt", "retry")
+    host.journal.wait_for(STEADY_DEFAULT)
+    assert len(host.deployments) == 1
+    assert host.machine.boots == 1
+
+
+def test_denied_another_base_the_os_stays_and_the_denial_is_told(os_host: Host):
+    host = os_host
+    host.configure('[os]\nmanage = "image"\n')
+    deny(host, f"{RPM_OSTREE}rebase")
+    host.boot()
+    host.ask_for(KernelType.REALTIME, release=1)
+    assert "UpdateDeployment" in host.journal.wait_for("rpm-ostree-denied").text
+    assert len(host.deployments) == 1
+    grant(host)
+    host.machine.attempt("mcd-rt", "retry")
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
+
+
+REBOOTING = (f"{LOGIN}reboot", f"{LOGIN}reboot-multiple-sessions")
+"""The second implies the first, as systemd's policy has it."""
+
+
+def test_denied_the_reboot_by_logind_it_stays_up_and_says_so(host: Host):
+    """Which it asks for itself where what is staged is unlocked already."""
+    host.configure(SENTINEL)
+    deny(host, *REBOOTING)
+    host.boot()
+    host.ask_for(KernelType.REALTIME)
+    host.journal.wait_for("not locked: any reboot applies it")
+    host.machine.attempt("mcd-rt", "reboot")
+    assert "logind did not reboot the node" in host.journal.wait_for("reboot-refused").text
+    assert "(staged)" in host.deployments[0]
+    assert host.status()["running"] == "default"
+    grant(host)
+    host.machine.attempt("mcd-rt", "reboot")
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
+
+
+@pytest.mark.parametrize(
+    ("denied", "method"),
+    [((*REBOOTING, f"{LOGIN}set-wall-message"), "SetWallMessage"), (REBOOTING, "ScheduleShutdown")],
+)
+def test_denied_the_warning_there_is_no_reboot_without_one(host: Host, denied, method):
+    host.configure("[reboot]\nwarning = 0.5\n")
+    deny(host, *denied)
+    host.boot()
+    host.ask_for(KernelType.REALTIME)
+    assert f"({method})" in host.journal.wait_for("reboot-refused").text
+    assert "(staged)" in host.deployments[0]
+    assert host.machine.attempt("test", "-e", LOCK).returncode == 0
+    grant(host)
+    host.machine.attempt("mcd-rt", "retry")
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_what_grub_tells_of_a_fallback_is_read_by_an_acl(host: Host, granted):
+    """Without it a fallback is told all the same, but not that boot counting was the cause."""
+    grub = host.machine.sysroot.boot / "grub2"
+    grub.mkdir()
+    (grub / "grubenv").write_text("# GRUB Environment Block\nboot_counter=-1\n")
+    (grub / "grubenv").chmod(0o600)
+    grub.chmod(0o700)
+    host.configure(NEVER)
+    if not granted:
+        mask_tmpfiles(host)
+    host.boot()
+    host.ask_for(KernelType.REALTIME)
+    host.journal.wait_for("staged: ")
+    host.machine.attempt("mcd-rt", "reboot")
+    assert host.machine.wait_off() == REBOOT
+    turn_boot_order(host)
+    host.boot()
+    told = host.journal.wait_for("rolled-back").text
+    assert ("boot counting gave up" in told, "the boot order was turned" in told) == (granted, not granted)
+    assert host.status()["running"] == "default"
+
+
+def turn_boot_order(host: Host) -> None:
+    """As a boot loader that falls back."""
+    files = list((host.machine.sysroot.boot / "loader/entries").glob("*.conf"))
+    texts = [file.read_text() for file in files]
+    versions = [re.search(r"^version (\d+)$", text, re.MULTILINE)[0] for text in texts]
+    for file, text, old, new in zip(files, texts, versions, reversed(versions), strict=True):
+        file.write_text(text.replace(old, new))
+
+
+def mask_tmpfiles(host: Host) -> None:
+    masked = host.machine.etc / "tmpfiles.d/mcd-rt.conf"
+    masked.parent.mkdir(exist_ok=True)
+    masked.symlink_to("/dev/null")
 
 
 DENIED_BY_THE_BUS = """\
@@ -141,9 +298,7 @@ def test_a_config_that_is_not_for_everybody_is_read_by_an_acl(host: Host, grante
     dropped.unlink()
     private.chmod(0o600)
     if not granted:
-        masked = host.machine.etc / "tmpfiles.d/mcd-rt.conf"
-        masked.parent.mkdir()
-        masked.symlink_to("/dev/null")
+        mask_tmpfiles(host)
     host.boot()
     if granted:
         host.journal.wait_for("steady: default is wanted and runs")
