@@ -88,6 +88,13 @@ def bare_host(tmp_path: Path, bare_usr_layer: Path, request: pytest.FixtureReque
 
 
 @pytest.fixture
+def old_host(tmp_path: Path, usr_layer: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The same with rpm-ostree 2020.8."""
+    with open_host(tmp_path / "host", usr_layer, version="2020.8") as opened:
+        yield shown(opened, request)
+
+
+@pytest.fixture
 def os_host(tmp_path: Path, usr_layer: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     """The same, where images are operating systems that the host does not have."""
     with open_host_with_os_images(tmp_path / "host", usr_layer) as opened:

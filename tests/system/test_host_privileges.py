@@ -355,18 +355,52 @@ def test_exposure(unit):
     assert exposure("mcd-rt-inspect@.service") < exposure("mcd-rt-fetch@.service") < exposure(unit)
 
 
-def test_the_fallback_unit_for_old_hosts_is_taken_by_systemd(tmp_path: Path):
+def fallback(section: str) -> str:
+    """The drop-in for old hosts as the page has it."""
     text = (REPOSITORY / "docs/privileges.md").read_text()
-    drop_in = re.search(r"```ini\n(\[Service\].*?)```", text, re.DOTALL)
-    assert drop_in is not None
-    for unit in ("sysinit.target", "basic.target", "multi-user.target"):
+    [drop_in] = re.findall(rf"```ini\n(\[{section}\].*?)```", text, re.DOTALL)
+    return str(drop_in)
+
+
+FALLBACKS = {"mcd-rt.service": "Service"} | {
+    f"mcd-rt-{name}.socket": "Socket" for name in ("fetch", "inspect", "hooks")
+}
+
+
+def test_the_fallback_for_old_hosts_is_taken_by_systemd(tmp_path: Path):
+    for unit in ("sysinit.target", "basic.target", "multi-user.target", "sockets.target"):
         (tmp_path / unit).write_text("[Unit]\nDescription=x\n")
-    (tmp_path / "mcd-rt.service").write_text(
-        (UNITS / "mcd-rt.service").read_text().replace("/usr/bin/mcd-rt", "/bin/sh")
-    )
-    place = tmp_path / "mcd-rt.service.d"
-    place.mkdir()
-    (place / "50-old-host.conf").write_text(drop_in[1])
-    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / "mcd-rt.service")]
+    for name in ("fetch", "inspect", "hooks"):
+        (tmp_path / f"mcd-rt-{name}@.service").write_text("[Service]\nExecStart=/bin/true\n")
+    for unit, section in FALLBACKS.items():
+        (tmp_path / unit).write_text((UNITS / unit).read_text().replace("/usr/bin/mcd-rt", "/bin/sh"))
+        (tmp_path / f"{unit}.d").mkdir()
+        (tmp_path / f"{unit}.d/50-old-host.conf").write_text(fallback(section))
+    command = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit) for unit in FALLBACKS)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_an_old_host_switches_there_and_back_with_the_fallback(old_host: Host):
+    """As root, without what systemd 239 or an old libffi cannot; rpm-ostree 2020.8. systemd is this machine's."""
+    host = old_host
+    for unit, section in FALLBACKS.items():
+        host.drop_in(unit, fallback(section))
+    host.boot()
+    host.ask_for(KernelType.REALTIME)
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
+    assert host.show("User", "NoNewPrivileges", "NRestarts") == {
+        "User": "root",
+        "NoNewPrivileges": "no",
+        "NRestarts": "0",
+    }
+    owners = host.machine.run(
+        "stat", "-c", "%U", *(f"/run/mcd-rt-{name}.sock" for name in ("fetch", "inspect", "hooks"))
+    )
+    assert owners.split() == ["root"] * 3
+    host.ask_for(KernelType.DEFAULT)
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_DEFAULT)
+    told = [line.split()[1] for line in host.transactions()]
+    assert told == ["UpdateDeployment", "FinalizeDeployment"] * 2

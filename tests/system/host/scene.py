@@ -128,13 +128,14 @@ def _installed(hardware: Machine, bases: tuple[Base, ...], images: tuple[ImageRe
 
 
 @contextmanager
-def open_host(place: Path, layer: Path) -> Iterator[Host]:
-    """A host that is installed and off."""
+def open_host(place: Path, layer: Path, version: str = "2024.9") -> Iterator[Host]:
+    """A host that is installed and off; ``version`` is rpm-ostree's."""
     with machine(place, layer) as hardware:
         hardware.sysroot.place.mkdir()
         images = _write_images(place / "images")
         bases = tuple(base_of(release, str(image)) for release, image in zip(RELEASES, images, strict=True))
-        published = hardware.sysroot.install(bases, version="2024.9", users=users_of(layer))
+        published = hardware.sysroot.install(bases, version=version, users=users_of(layer))
+        (hardware.etc / "simulated-rpm-ostreed").write_text(f"0 {version}\n")
         yield from _installed(hardware, published, images)
 
 

@@ -39,10 +39,11 @@ _ACTIONS = [
 """All that the genuine rpm-ostree registers."""
 
 _FILES = {
-    "bin/rpm-ostree": """\
+    "bin/rpm-ostree": f"""\
 #!/bin/sh
-[ "$1 $2" = "db list" ] || { echo "error: not simulated: $*" >&2; exit 64; }
+[ "$1 $2" = "db list" ] || {{ echo "error: not simulated: $*" >&2; exit 64; }}
 echo "ostree commit: $3 ($3)"
+[ "$(id -u)" != 0 ] || exec {" ".join(PYTHON)} -m tests.system.host.dblist "$3"
 exec ostree --repo=/ostree/repo cat "$3" /usr/share/simulated-packages
 """,
     "lib/systemd/system/rpm-ostreed.service": f"""\
