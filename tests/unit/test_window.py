@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mcd_rt.calendar import find_zone, openings
+from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.settings import RebootSettings, WindowSettings
 from mcd_rt.model.window import WEEK, Opening, Window, parse_window
 from mcd_rt.reboot.decide import decide
@@ -167,6 +168,10 @@ def test_every_moment_of_two_years_is_open_as_the_clock_on_the_wall_says():
         assert any(one.opens <= now < one.closes for one in found) == (weekend or late or after_midnight), wall
 
 
+def waits(what, until, gate, name=""):
+    return Wait(f"waits for {what}", until, awaiting=Awaiting(gate, name))
+
+
 def situation(now, *spans, staged_at=0.0, deadline=0.0, **more):
     settings = RebootSettings(
         strategy="window", window=WindowSettings(("daily 00:00 1h",), "UTC", deadline), splay=more.pop("splay", 0.0)
@@ -178,8 +183,12 @@ def situation(now, *spans, staged_at=0.0, deadline=0.0, **more):
 def test_in_a_window_it_goes_and_outside_it_waits_for_the_next():
     assert decide(situation(10.0, (10.0, 20.0))) == Go("the reboot window 10-20 (UTC) is open")
     assert decide(situation(19.9, (10.0, 20.0))) == Go("the reboot window 10-20 (UTC) is open")
-    assert decide(situation(9.9, (10.0, 20.0))) == Wait("waits for the reboot window 10-20 (UTC)", 10.0)
-    assert decide(situation(20.0, (10.0, 20.0), (30.0, 40.0))) == Wait("waits for the reboot window 30-40 (UTC)", 30.0)
+    assert decide(situation(9.9, (10.0, 20.0))) == waits(
+        "the reboot window 10-20 (UTC)", 10.0, Gate.WINDOW, "10-20 (UTC)"
+    )
+    assert decide(situation(20.0, (10.0, 20.0), (30.0, 40.0))) == waits(
+        "the reboot window 30-40 (UTC)", 30.0, Gate.WINDOW, "30-40 (UTC)"
+    )
 
 
 def test_overlapping_windows_are_as_good_as_one():
@@ -200,9 +209,9 @@ def test_the_splay_of_a_window_ends_in_its_first_half():
 
 def test_the_earlier_of_deadline_and_window_is_waited_for():
     before = situation(5.0, (50.0, 60.0), deadline=30.0)
-    assert decide(before) == Wait("waits for reboot.window.deadline, which comes before the next window", 30.0)
+    assert decide(before) == waits("reboot.window.deadline, which comes before the next window", 30.0, Gate.DEADLINE)
     after = situation(5.0, (50.0, 60.0), deadline=70.0)
-    assert decide(after) == Wait("waits for the reboot window 50-60 (UTC)", 50.0)
+    assert decide(after) == waits("the reboot window 50-60 (UTC)", 50.0, Gate.WINDOW, "50-60 (UTC)")
     same = situation(5.0, (50.0, 60.0), deadline=50.0)
     assert decide(same).until == 50.0
     assert decide(situation(30.0, (50.0, 60.0), deadline=30.0)) == Go(
@@ -213,4 +222,4 @@ def test_the_earlier_of_deadline_and_window_is_waited_for():
 
 def test_where_no_window_comes_the_deadline_does_or_it_says_so():
     assert decide(situation(5.0, deadline=30.0)).until == 30.0
-    assert decide(situation(5.0)) == Wait("waits for a reboot window, and none opens in the next weeks")
+    assert decide(situation(5.0)) == waits("a reboot window, and none opens in the next weeks", None, Gate.WINDOW)
