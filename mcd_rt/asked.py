@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mcd_rt.agent import allow_retry
 from mcd_rt.control import Reply, Verb
 from mcd_rt.errors import AgentError
+from mcd_rt.frozen import frozen
 from mcd_rt.holding import end_hold, set_hold
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context
@@ -14,7 +14,7 @@ from mcd_rt.observation import Context
 _UNHAPPY = (State.BLOCKED, State.RETRYING, State.HELD)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """One request, and where its answer goes."""
 

@@ -13,12 +13,12 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from enum import StrEnum, unique
 from pathlib import Path
 
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 LONGEST = 1e9
 """Seconds, some thirty years: the longest hold that has an end."""
@@ -43,7 +43,7 @@ class Verb(StrEnum):
     RESUME = "resume"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """The answer: whether it was done, and a sentence."""
 

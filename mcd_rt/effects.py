@@ -13,16 +13,16 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Child:
     """A child process and the stream socket that is its standard input and output."""
 

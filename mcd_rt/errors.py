@@ -4,8 +4,9 @@ A code is a promise to operators: it is the same in the log, in ``mcd-rt status`
 in the docs (promise 9 of the design). Rename none; add at the end of its group.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum, unique
+
+from mcd_rt.frozen import frozen
 
 
 @unique
@@ -105,7 +106,7 @@ def spelled_out(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """One failure as a value: what an outcome, a status or a log line carries.
 

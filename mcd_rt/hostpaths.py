@@ -1,10 +1,11 @@
 """Where things are on a host, below one root, so that a simulated node can stand anywhere."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from mcd_rt.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class HostPaths:
     """Every path the agent reads or writes; ``root`` is ``/`` on a host."""
 

@@ -1,6 +1,6 @@
 """What a pass works with, and its first look: what is wanted, and what is there."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcd_rt.act.tune import TuningSeen
 from mcd_rt.dbus.rpmostree import open_rpm_ostree
@@ -8,6 +8,7 @@ from mcd_rt.desired.machineconfig import Absent
 from mcd_rt.desired.sources import ConfigSeen, NodeConfig, recall_node_config
 from mcd_rt.effects import Effects
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.lockseen import LockSeen
 from mcd_rt.model.deployment import Deployments
@@ -25,7 +26,7 @@ from mcd_rt.record import load_record
 from mcd_rt.report.reporter import Reporter
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """What a pass works with; ``may_reboot`` is false for ``apply --no-reboot``, ``reboot_now`` true for ``reboot``.
 
@@ -45,7 +46,7 @@ class Context:
     lock_seen: LockSeen = field(default_factory=LockSeen)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """What a pass found before it planned; deployments that are not ``fresh`` are those of an earlier pass."""
 

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from mcd_rt.frozen import frozen
 from mcd_rt.model.kernelargs import is_one_argument
 from mcd_rt.model.listen import parse_listen
 from mcd_rt.model.lockserver import is_lock_url
@@ -116,7 +116,7 @@ RANGES: Mapping[str, Rule] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contradiction:
     """A setting that cannot be as it is beside the others, why, and the way out."""
 

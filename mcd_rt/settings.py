@@ -7,12 +7,13 @@ no change here, unless its range is narrower or wider than that of its type (``r
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_type_hints
 
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.settings import Settings
 from mcd_rt.ranges import RANGES, RANGES_OF_TYPES, TYPES, find_contradiction
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="DataclassInstance")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TracedSettings:
     """Settings, and for each that is not a default the file that says so, by its name: ``reboot.per_day``."""
 

@@ -6,13 +6,13 @@ success, and an outcome that was not heard may have been one (``reference/rpm-os
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import assert_never
 
 from mcd_rt.dbus.rpmostree import RpmOstree, open_rpm_ostree
 from mcd_rt.dbus.transaction import Done, Failed, Foreign, Lost, NotStarted, Outcome, Progress
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.deployment import Deployment, Deployments
 from mcd_rt.model.plan import ArgumentsChange, Assembly, Change, Step
 from mcd_rt.model.settings import RpmOstreeSettings
@@ -29,7 +29,7 @@ class StagedMismatch(AgentError):
         self.deployment_id = deployment_id
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RpmOstreeAccess:
     """How to reach rpm-ostree, for steps that open a connection of their own.
 
@@ -46,7 +46,7 @@ class RpmOstreeAccess:
         return open_rpm_ostree(self.settings, self.effects, self.on_end)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Handles:
     """Open files for a step, which stay the caller's.
 

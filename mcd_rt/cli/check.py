@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from mcd_rt.desired.machineconfig import Absent, printable, read_machine_config
@@ -11,6 +10,7 @@ from mcd_rt.desired.merge import merge_configs
 from mcd_rt.desired.sources import is_config_name
 from mcd_rt.desired.tree import locate
 from mcd_rt.errors import Code, ConfigInvalid, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.desired import Desired
 
 _DESCRIPTION = """\
@@ -42,7 +42,7 @@ exit codes:
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """What is wrong with a file, without its name; line and column count from 1 where there is a place to name."""
 
@@ -51,7 +51,7 @@ class Fault:
     column: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What was found out about one file, named as on the command line."""
 

@@ -5,7 +5,7 @@ import asyncio
 import json
 import platform
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +14,7 @@ from mcd_rt.content.fetch import Fetched, fetch_image
 from mcd_rt.content.frames import Extent
 from mcd_rt.effects import HostEffects
 from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Package
 from mcd_rt.model.image import ImageReference
@@ -50,7 +51,7 @@ exit codes:
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What was found out about an image; ``outcome`` is the packages of the kernel, or why there is none.
 

@@ -3,9 +3,10 @@
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from mcd_rt.cli.demo_stage import Count, Measured, Stage, Told, count_of
+from mcd_rt.frozen import frozen
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.state import State
 from mcd_rt.report.status import read_status
@@ -21,7 +22,7 @@ _ONE_OF_EACH = Count(assemblies=1, reboots=1)
 _HANDS_OFF = (State.OBSERVING, State.BLOCKED, State.HELD, State.RETRYING)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Theirs:
     """What the MCD's update took, and whether the old kernel-rt ran after it."""
 

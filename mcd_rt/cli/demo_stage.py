@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from typing import TextIO
 
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.state import State
 from mcd_rt.report.status import read_status
@@ -23,7 +23,7 @@ What is weaker here than on a host: rpm-ostree, logind and the kernel are simula
 child and no sandbox, and the RPMs are signed with a key that everybody has."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Told:
     """How a demo went: as JSON, and whether as told."""
 
@@ -31,7 +31,7 @@ class Told:
     ok: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Count:
     """What the node counts: transactions that wrote a deployment, and reboots."""
 
@@ -48,7 +48,7 @@ class Count:
         return Count(self.assemblies - before.assemblies, self.reboots - before.reboots)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measured:
     """One change as it was measured: counters are the node's, not the agent's word."""
 

@@ -1,9 +1,9 @@
 """The demo of OS updates that keep the real-time kernel: the OS is ours to update (``os.manage = "image"``)."""
 
 import sys
-from dataclasses import dataclass
 
 from mcd_rt.cli.demo_stage import Count, Measured, Stage, Told
+from mcd_rt.frozen import frozen
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.sim.bases import Release
 from mcd_rt.sim.scene import Edition, Published, Scene, open_update_scene
@@ -16,7 +16,7 @@ _SETTINGS = '\n[os]\nmanage = "image"\n'
 _ARGUMENTS = ("nohz_full=2-7", "irqaffinity=0-1")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Act:
     """What the config says next, and what that must take; ``release`` is an index into those published."""
 

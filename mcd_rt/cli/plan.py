@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import assert_never
 
 from mcd_rt.agent import plan_step
 from mcd_rt.cli.context import make_context
 from mcd_rt.errors import Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.plan import (
     ArgumentsChange,
     Assembly,
@@ -39,7 +40,7 @@ from mcd_rt.supply import recall
 SOMETHING_TO_DO = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """A plan in words: one line each; ``transactions`` and ``reboots`` are how many it takes from here."""
 

@@ -3,12 +3,12 @@
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mcd_rt.cli.context import make_context
 from mcd_rt.desired.machineconfig import Absent
 from mcd_rt.desired.sources import read_desired
 from mcd_rt.errors import Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.desired import Desired
 from mcd_rt.model.host import Host
 from mcd_rt.model.plan import Target
@@ -19,7 +19,7 @@ from mcd_rt.plan.verification import judge_running
 from mcd_rt.record import load_record
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judgement:
     """What must run (empty: not known, so anything may), and what is wrong if it does not."""
 

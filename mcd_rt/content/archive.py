@@ -7,12 +7,12 @@ size into memory. Formats: V7, ustar, pax and GNU (POSIX.1-2024 ``pax``; GNU tar
 
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, unique
 
 from mcd_rt.content.decompress import ByteStream
 from mcd_rt.content.fields import printable
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 MAX_MEMBERS = 2_000_000
 MAX_EXTENSION = 1 << 20
@@ -51,7 +51,7 @@ _WITH_DATA = (Kind.FILE, Kind.SPARSE, Kind.UNKNOWN)
 _EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """A member: ``path`` relative to the root without ``.`` and empty parts, ``size`` in bytes of its data."""
 
@@ -60,7 +60,7 @@ class Member:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Extension:
     """What extension headers say about the member that follows them."""
 

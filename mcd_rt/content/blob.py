@@ -3,15 +3,15 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 _PIECE = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """What a manifest says about a blob; ``digest`` is ``sha256:`` and 64 hex digits, ``size`` in bytes."""
 

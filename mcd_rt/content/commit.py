@@ -7,13 +7,13 @@ rpm-ostree when it composes a tree, ``coreos-assembler.basearch`` by what builds
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 from mcd_rt.content import gvariant
 from mcd_rt.content.fields import printable
 from mcd_rt.content.gvariant import BYTES, STRING, UINT64, VARIANT, Shape
 from mcd_rt.content.nevras import checked_nevra
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
 
 MAX_COMMIT = 10 << 20  # what libostree took for any metadata object until 2022, more than ten times a large commit
@@ -26,7 +26,7 @@ _MAX_PACKAGES = 1 << 16
 _EPOCH = re.compile(r"[0-9]{1,10}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Commit:
     """What a commit says; texts are empty where it says nothing.
 

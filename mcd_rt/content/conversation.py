@@ -10,7 +10,6 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, assert_never
 
@@ -18,6 +17,7 @@ from mcd_rt.content import frames
 from mcd_rt.content.frames import ErrorFrame, Frame, Request
 from mcd_rt.effects import Child, Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _GRACE = 5.0
 _ROOM = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """A worker that is a child: how to start it."""
 
@@ -36,7 +36,7 @@ class Command:
     environment: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listening:
     """A worker that the service manager starts for whoever connects to this socket."""
 

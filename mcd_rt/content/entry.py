@@ -2,10 +2,10 @@
 
 import json
 import re
-from dataclasses import dataclass
 
 from mcd_rt.content import fields
 from mcd_rt.content.fields import JsonObject
+from mcd_rt.frozen import frozen
 from mcd_rt.model.content import Content, Judge, Package, Way
 from mcd_rt.model.nevra import Nevra
 
@@ -16,7 +16,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBER = (1 << 63) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """``content`` was fetched for packages of these ``names``; ``keys`` is empty where no signature was judged."""
 

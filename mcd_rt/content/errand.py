@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from mcd_rt.content.conversation import Command, Conversation, Listening, Worker
 from mcd_rt.content.frames import MAX_FILES, AboutImage, Extent, FetchRequest, ImageFrame
 from mcd_rt.content.requests import EMPTY_SECRETS
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Reading
 from mcd_rt.model.image import ImageReference
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """What is asked of an image: the packages with these ``names``, for an architecture as ``uname -m`` spells it.
 

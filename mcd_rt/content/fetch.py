@@ -9,7 +9,6 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from mcd_rt.content import cache
@@ -39,6 +38,7 @@ from mcd_rt.content.receive import Received, Receiver
 from mcd_rt.content.resolve import not_pinned
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Content, Judge, Package, Reading, Way
 from mcd_rt.model.image import ImageReference
@@ -50,7 +50,7 @@ _NO_DIGEST = "sha256:" + "0" * 64
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetched:
     """The packages of an image, and what its config says of itself: architecture (as images spell it) and OS.
 
@@ -64,7 +64,7 @@ class Fetched:
     unread: tuple[Nevra, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Judged:
     """What the second worker found: the packages, who judged them, and the identity of the keys for that."""
 
@@ -73,7 +73,7 @@ class _Judged:
     keys: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Job:
     """What does not change during a fetch.
 

@@ -29,7 +29,6 @@ Asked for its identity alone (``Extent.IDENTITY``), the worker ends after the ``
 
 import json
 import re
-from dataclasses import dataclass
 from typing import assert_never
 
 from mcd_rt.content import fields
@@ -50,6 +49,7 @@ from mcd_rt.content.requests import (
     encode_request,
 )
 from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.content import Way
 from mcd_rt.model.osimage import OsImage
 
@@ -92,7 +92,7 @@ _WORKER_CODES = frozenset(code for code in Code if code.startswith(("image-", "p
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageFrame:
     """Which image was found, and how it is read; said once, before anything of it. See ``manifest.Image``."""
 
@@ -104,7 +104,7 @@ class ImageFrame:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileFrame:
     """A file begins: its path in the image, for people, and its size in bytes."""
 
@@ -112,7 +112,7 @@ class FileFrame:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FilesFrame:
     """Small files, at most ``FILES_AT_ONCE``, whose bytes follow in their order, ``CHUNK`` at most together."""
 
@@ -124,14 +124,14 @@ class FilesFrame:
         return sum(file.size for file in self.files)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChunkFrame:
     """``size`` bytes of the file follow."""
 
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProgressFrame:
     """``done`` of ``total`` bytes of the image have been read."""
 
@@ -139,19 +139,19 @@ class ProgressFrame:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OsFrame:
     """Which OS the image has."""
 
     os: OsImage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DoneFrame:
     """Everything was sent, and every digest on the way was right."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ErrorFrame:
     """The worker gives up; the last frame."""
 

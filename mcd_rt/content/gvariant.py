@@ -7,10 +7,11 @@ Source: "GVariant Specification" 1.0, "Serialisation Format".
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from mcd_rt.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shape:
     """A member of a tuple: its alignment, and its size in bytes where that is fixed, else 0."""
 

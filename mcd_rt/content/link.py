@@ -5,7 +5,6 @@ The proxy is started again where it is of no use any more: a stalled request kee
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +13,7 @@ from mcd_rt.content.manifest import MAX_DOCUMENT, Image
 from mcd_rt.content.proxy import Proxy, open_proxy
 from mcd_rt.content.skopeo import Skopeo
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.content import Way
 from mcd_rt.model.image import ImageReference
 
@@ -23,7 +23,7 @@ _PAUSE = 0.5
 _PIECE = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """How a registry is read: ``patience`` in seconds, a ``scratch`` directory for copies, and callbacks.
 

@@ -1,14 +1,13 @@
 """What an agent and its worker say about a lock server; see ``frames.py`` for the whole of the protocol."""
 
-from dataclasses import dataclass
-
 from mcd_rt.content import fields
 from mcd_rt.content.fields import JsonObject
+from mcd_rt.frozen import frozen
 
 _MOST = 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockRequest:
     """Take, or give back, the slot of the client ``client`` in a ``group`` at the FleetLock server ``url``.
 
@@ -23,7 +22,7 @@ class LockRequest:
     patience_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockFrame:
     """The server said yes, or no: then ``said`` is why."""
 

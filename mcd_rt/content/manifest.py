@@ -6,13 +6,13 @@ Wherever the documents come from, what they say is judged here.
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Protocol
 
 from mcd_rt.content import fields
 from mcd_rt.content.blob import Descriptor
 from mcd_rt.content.fields import JsonObject
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 MAX_DOCUMENT = 4 << 20
 MAX_LAYER = 32 << 30
@@ -31,7 +31,7 @@ _COMMIT, _VERSION = "com.coreos.ostree-commit", "version"
 _OWN_COMMIT, _LAST_OWN = "ostree.commit", ("ostree.final-diffid", "ostree.diffid")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """One image: the digest of its manifest, its architecture as its config says, its layers oldest first.
 

@@ -21,6 +21,7 @@ from mcd_rt.content.fields import printable
 from mcd_rt.content.nevras import checked_nevra
 from mcd_rt.content.overlay import Opaque, Ordinary, Whiteout, meaning
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.osimage import OsForm
 
@@ -35,7 +36,7 @@ _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _WAY_OUT = 'bring the OS in another way: [os] manage = "kernel-only"'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """The commit of an image, where it was, and its kernel packages."""
 

@@ -6,7 +6,7 @@ Nothing foreign is parsed here: facts come as frames whose values have patterns,
 import platform
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mcd_rt.content import cache
@@ -38,6 +38,7 @@ from mcd_rt.content.repositorywriter import MAX_FILES, RepositoryWriter, lay_out
 from mcd_rt.content.resolve import not_pinned
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Reading
 from mcd_rt.model.image import ImageReference
@@ -46,7 +47,7 @@ from mcd_rt.model.settings import ContentSettings
 from mcd_rt.threads import in_thread
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Asking:
     """Who is asked about which image, with whose effects."""
 

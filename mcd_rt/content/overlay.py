@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from mcd_rt.frozen import frozen
+
 # In the image root until 4.4, below extensions/ until 4.11, then where rpm-ostree has it
 # (``machine-config-daemon.md`` 1.3, 2); with how many directories may lie between.
 _PLACES = (("", 0), ("extensions", 2), ("usr/share/rpm-ostree/extensions", 2))
@@ -20,21 +22,21 @@ _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Whiteout:
     """The member hides ``path`` of lower layers."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opaque:
     """The member hides everything below the directory ``path`` of lower layers."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ordinary:
     """The member is what it looks like."""
 
@@ -93,7 +95,7 @@ def ancestors(path: str) -> Iterator[str]:
         yield path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shadow:
     """What newer layers hide of older ones: names that are taken, and names below which nothing shows."""
 

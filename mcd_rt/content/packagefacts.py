@@ -1,11 +1,11 @@
 """What is known of a package from its header, as JSON in a frame, and what an honest one can say."""
 
 import re
-from dataclasses import dataclass
 
 from mcd_rt.content import fields
 from mcd_rt.content.fields import JsonObject
 from mcd_rt.content.nevras import checked_nevra, nevra_fields, nevra_of
+from mcd_rt.frozen import frozen
 from mcd_rt.model.content import Judge
 from mcd_rt.model.nevra import Nevra
 
@@ -15,7 +15,7 @@ _KERNEL_RELEASE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._+~^-]{0,255})?")
 _CAPABILITY = re.compile(r"[ !#-\[\]-~]{1,256}")  # no quotes and backslashes, which JSON would make longer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackageFrame:
     """What the header of an RPM says, its digests checked; see ``model.content.Package``.
 

@@ -10,10 +10,10 @@ import selectors
 import signal
 import subprocess  # noqa: TID251 - a worker is the far side of Effects.spawn
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO
 
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 _PIECE = 64 * 1024
 _LAST_WORDS = 8 * 1024
@@ -21,7 +21,7 @@ _TICK = 0.5
 _SET_PDEATHSIG = 1  # prctl(2)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """How a program ended: exit status (negative: the signal), its output, the end of what it complained."""
 

@@ -14,13 +14,13 @@ import select
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from mcd_rt.content import fields
 from mcd_rt.content.blob import Descriptor
 from mcd_rt.content.complaints import failure_of
 from mcd_rt.content.programs import end_program, start_program
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 _PACKET = 32 * 1024  # the proxy's own limit
 _PIPE = 1 << 20  # what everybody may ask for
@@ -55,7 +55,7 @@ def open_proxy(
             end_program(process)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reply:
     value: object
     pipe: int  # its number in the proxy

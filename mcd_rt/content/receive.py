@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from mcd_rt.content import cache
@@ -23,6 +22,7 @@ from mcd_rt.content.frames import (
 )
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.threads import in_thread
 
@@ -30,7 +30,7 @@ from mcd_rt.threads import in_thread
 _MAX_PROGRESS_FRAMES = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Received:
     """A durable file nobody has looked into; ``origin`` is its path in the image, for people only."""
 

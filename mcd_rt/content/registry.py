@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,13 +23,14 @@ from mcd_rt.content.policy import accepts_anything
 from mcd_rt.content.programs import run_program
 from mcd_rt.content.skopeo import Skopeo
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.content import Way
 from mcd_rt.model.image import ImageReference
 
 ENFORCING = (0, 2, 6)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProxiedSource:
     """An image whose layers come one by one from a proxy: the delivery's ``ImageSource``."""
 
@@ -48,7 +49,7 @@ class ProxiedSource:
             reader.close()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CopiedSource:
     """An image copied to a directory as a whole: the delivery's ``ImageSource``."""
 

@@ -1,7 +1,6 @@
 """What an agent asks of a worker, as one line; see ``frames.py`` for the whole of the protocol."""
 
 import json
-from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Protocol, assert_never
 
@@ -9,6 +8,7 @@ from mcd_rt.content import fields
 from mcd_rt.content.fields import MAX_FILES, MAX_KEYS, JsonObject
 from mcd_rt.content.lockwords import LockRequest, lock_request_fields, lock_request_of
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 MAX_REQUEST = 1 << 19
 """Bytes of the line: as many names as there may be, each as long as it may be, spelled in ASCII."""
@@ -69,7 +69,7 @@ class ImageRequest(Protocol):
         """Whether a secret follows."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchRequest:
     """Send the RPMs of ``image`` whose headers have one of these names; sizes in bytes. See ``ImageRequest``."""
 
@@ -87,7 +87,7 @@ class FetchRequest:
     extent: Extent = Extent.KERNEL
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OsRequest:
     """Say which OS ``image`` has, and the kernel packages in it. See ``ImageRequest``."""
 
@@ -101,7 +101,7 @@ class OsRequest:
     lent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RepositoryRequest:
     """Send the ostree repository of ``image``: at most ``max_files``, of ``max_bytes`` together."""
 
@@ -117,7 +117,7 @@ class RepositoryRequest:
     lent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InspectRequest:
     """Say what the RPMs behind the descriptors that follow are; ``files`` is what to call each of them.
 

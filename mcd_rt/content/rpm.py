@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rpm_rs import Dependency, DependencyFlags, PackageMetadata
 
@@ -19,6 +19,7 @@ from mcd_rt.content.frames import PackageFrame, checked_package
 from mcd_rt.content.panics import panics_as_errors
 from mcd_rt.content.trust import DigestsOnly, Trust
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
 
 MAX_HEADER = 32 << 20
@@ -43,7 +44,7 @@ _OPERATORS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Peek:
     """The NAME of a binary package, empty for a source one, and all bytes that were read to find it."""
 

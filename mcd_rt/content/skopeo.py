@@ -5,12 +5,12 @@ With a root other than ``/`` the host is the one below that root, which skopeo h
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mcd_rt.content.manifest import go_name
 from mcd_rt.content.policy import full_name
 from mcd_rt.content.requests import EMPTY_SECRETS
+from mcd_rt.frozen import frozen
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _PASSED = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", *_PROXIES)
@@ -18,7 +18,7 @@ _CREDENTIALS = "${CREDENTIALS_DIRECTORY}"
 _MAX_SETTINGS = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Skopeo:
     """What is the same in every call: options before and after the verb, the environment, open descriptors."""
 

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from shutil import which  # noqa: TID251 - it looks, it changes nothing
 from tempfile import TemporaryDirectory
@@ -21,6 +20,7 @@ from mcd_rt.content.fields import printable
 from mcd_rt.content.panics import panics_as_errors
 from mcd_rt.content.programs import Ended, end_program, hear_program, run_program, start_program
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.content import Judge
 
 MAX_KEY = 1 << 20
@@ -32,7 +32,7 @@ _BEGIN, _END = (b"-----%s PGP PUBLIC KEY BLOCK-----" % word for word in (b"BEGIN
 _BLOCK = re.compile(_BEGIN + rb".*?" + _END, re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Key:
     """A file of public keys: what to call it, and what is in it."""
 
@@ -58,7 +58,7 @@ class Trust(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DigestsOnly:
     """Takes every package whose own digests are right, whoever made it."""
 
@@ -84,7 +84,7 @@ def signed_by(keys: Sequence[Key]) -> Iterator[Trust]:
         yield _Rpmkeys(rpmkeys, _import(rpmkeys, keys, Path(place)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Rpmkeys:
     """RPM itself, with a database of its own."""
 
@@ -111,7 +111,7 @@ class _Rpmkeys:
             os.lseek(descriptor, 0, os.SEEK_SET)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Library:
     """rpm-rs: the signature of the header, which has the digest of the payload."""
 

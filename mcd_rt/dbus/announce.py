@@ -5,14 +5,13 @@ shorter and shorter intervals, no new logins in the last five minutes, the time 
 itself stays ours. logind knows one scheduled shutdown at a time: that of somebody else is never replaced or cancelled.
 """
 
-from dataclasses import dataclass
-
 from mcd_rt.dbus.bus import Bus
 from mcd_rt.dbus.connection import PeerClosed, RemoteError
 from mcd_rt.dbus.names import LOGIN, LOGIN_MANAGER, LOGIN_PATH
 from mcd_rt.dbus.wire import Value
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 _TIMEOUT = 25.0
 _MICROSECONDS = 1_000_000
@@ -20,7 +19,7 @@ _KIND = "dry-reboot"
 _FROM_US = "mcd-rt: "
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scheduled:
     """Somebody else's shutdown that logind has a time for: of which kind, and when, in seconds since the epoch."""
 

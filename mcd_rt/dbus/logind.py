@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mcd_rt.dbus.bus import Bus
 from mcd_rt.dbus.connection import PeerClosed, RemoteError
@@ -11,12 +10,13 @@ from mcd_rt.dbus.names import LOGIN, LOGIN_MANAGER, LOGIN_PATH
 from mcd_rt.dbus.wire import Message
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 
 _TIMEOUT = 25.0
 _LONGEST = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inhibitor:
     """Somebody who asked that the node does not go down now."""
 

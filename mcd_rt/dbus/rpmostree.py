@@ -8,7 +8,7 @@ transaction that was not started.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mcd_rt.dbus.bus import Bus, bus_address, open_bus
 from mcd_rt.dbus.connection import PeerClosed, RemoteError
@@ -20,6 +20,7 @@ from mcd_rt.dbus.update import update_modifiers, update_options
 from mcd_rt.dbus.wire import Message, Typed, Value, plain
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.deployment import Deployments
 from mcd_rt.model.plan import ArgumentsChange, Assembly
 from mcd_rt.model.settings import RpmOstreeSettings
@@ -27,7 +28,7 @@ from mcd_rt.model.settings import RpmOstreeSettings
 _REGISTER_TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActiveTransaction:
     """Somebody's transaction: the method that began it and the bus name of who called it."""
 

@@ -7,42 +7,42 @@ is not *failed*: only the deployments know.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from mcd_rt.dbus.connection import Connection, PeerClosed, RemoteError, drop_descriptors, open_socket
 from mcd_rt.dbus.names import TRANSACTION
 from mcd_rt.dbus.wire import Kind, Message
+from mcd_rt.frozen import frozen
 
 _START_TIMEOUT = 60.0
 _CANCEL_TIMEOUT = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """rpm-ostree says it finished; whether it did what was asked only the deployments tell."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failed:
     """rpm-ostree says why it did not do it; nothing was staged."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lost:
     """The outcome was not heard; the work may have been done, or still be going on."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Foreign:
     """The transaction was running already: it is somebody else's, and is left alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotStarted:
     """Its socket was not to be had; nothing was done."""
 
@@ -52,7 +52,7 @@ class NotStarted:
 Outcome = Done | Failed | Lost | Foreign | NotStarted
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """What a transaction is doing now; ``percent`` is -1 where it does not say."""
 
@@ -60,7 +60,7 @@ class Progress:
     percent: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deadlines:
     """Seconds for the socket to be had, and for the whole work."""
 

@@ -7,11 +7,12 @@ cannot be the server of a peer-to-peer connection at all. ``connection.py`` is o
 
 import io
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TypeVar
 
 from mcd_rt import lean
+from mcd_rt.frozen import frozen
 
 with lean.package_unrun("dbus_next"):  # which imports its connections, proxies, services and an XML parser
     import dbus_next.errors  # noqa: F401 - first: the others import each other in a circle
@@ -33,7 +34,7 @@ HEAD = 16
 T = TypeVar("T", int, str)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Typed:
     """A D-Bus variant: a value and the signature it has on the wire."""
 
@@ -54,7 +55,7 @@ class Kind(Enum):
     SIGNAL = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """One message; absent header fields are empty strings or 0.
 

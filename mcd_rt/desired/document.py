@@ -11,7 +11,6 @@ nothing for them.
 """
 
 import re
-from dataclasses import dataclass
 
 from mcd_rt.desired.jsontext import feed_json, read_json
 from mcd_rt.desired.tree import (
@@ -26,6 +25,7 @@ from mcd_rt.desired.tree import (
     spell,
 )
 from mcd_rt.errors import ConfigInvalid
+from mcd_rt.frozen import frozen
 
 MAX_JSON_BYTES = 64 << 20
 MAX_YAML_BYTES = 4 << 20
@@ -33,7 +33,7 @@ MAX_YAML_BYTES = 4 << 20
 _NOT_IN_A_LINE = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """A parsed text: a mapping, and what is needed to say where in the text a value stands.
 

@@ -8,13 +8,13 @@ proposal's own spelling: ``reference/support-for-real-time-kernels.md``.
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from mcd_rt.desired.document import MAX_JSON_BYTES, Document, parse_document
 from mcd_rt.desired.tree import describe
 from mcd_rt.errors import ConfigInvalid
+from mcd_rt.frozen import frozen
 from mcd_rt.model.desired import MachineConfig
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.kernelargs import split_arguments
@@ -25,7 +25,7 @@ _KERNEL_TYPE = ("spec", "kernelType")
 _ARGUMENTS = ("spec", "kernelArguments")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Absent:
     """There is no config yet; ``reason`` says why. To be waited for, not an error."""
 

@@ -8,6 +8,7 @@ from mcd_rt.desired.machineconfig import Absent, read_machine_config
 from mcd_rt.desired.merge import merge_configs
 from mcd_rt.errors import ConfigInvalid
 from mcd_rt.fileidentity import identity_of
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.desired import Desired, MachineConfig
 from mcd_rt.model.kernel import KernelType
@@ -18,7 +19,7 @@ _RENDERED = NodeConfigSettings().sources
 _ABSENT = (errno.ENOENT,)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeConfig:
     """What is wanted, and what of it another agent that knows the rendered config alone would act on.
 

@@ -6,13 +6,13 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 from mcd_rt.content.errand import child_environment
 from mcd_rt.effects import Child, Effects
 from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.hooks.find import has_hooks
 from mcd_rt.hooks.protocol import LINE, Answer, Begun, Call, Done, Facts, Failed, Occasion, Said
 from mcd_rt.hooks.protocol import decode_answer as decoded
@@ -30,7 +30,7 @@ _SLACK = 60.0
 """Seconds beyond a hook's own time for it to be ended, and for the runner to start."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HookAccess:
     """How hooks are run on this host; ``on_begun`` is told the name of each as it starts."""
 

@@ -11,12 +11,13 @@ environment, never a program, a path or a variable's name.
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from enum import StrEnum, unique
 from typing import assert_never
 
 from mcd_rt.content.fields import JsonObject, integer, mapping, optional_text, parse_object, printable, text
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 
 LINE = 64 * 1024
 LONGEST_TIMEOUT = 24 * 3600.0
@@ -34,7 +35,7 @@ class Occasion(StrEnum):
     POST_VERIFY = "post-verify"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What a hook is told, in its environment: texts, empty where there is nothing to tell.
 
@@ -51,7 +52,7 @@ class Facts:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """Run the hooks of an occasion, each for at most ``timeout`` seconds."""
 
@@ -60,14 +61,14 @@ class Call:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Begun:
     """A hook was started."""
 
     hook: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """A hook printed a line."""
 
@@ -75,14 +76,14 @@ class Said:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """All of them succeeded; the last answer."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failed:
     """One of them did not, or must not be run; the last answer."""
 

@@ -5,12 +5,12 @@ import selectors
 import signal
 import subprocess  # noqa: TID251 - the runner is the far side of Effects
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from mcd_rt.content.fields import printable
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.hooks.descendants import die_with_parent, end_descendants, signal_group
 
 MOST_SHOWN = 64 * 1024
@@ -20,7 +20,7 @@ _PIECE = 64 * 1024
 _TICK = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """``timeout`` seconds for the hook, ``grace`` more once it was asked to end; ``silent`` is closed by the agent.
 
@@ -32,7 +32,7 @@ class Bounds:
     silent: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """How it ended: exit status (negative: the signal), whether it was given up and why, its last line."""
 

@@ -1,9 +1,9 @@
 """What a staged change waits for before its reboot: the words that status, JSON and metrics share."""
 
-from dataclasses import dataclass
 from enum import StrEnum, unique
 
 from mcd_rt.errors import Failure
+from mcd_rt.frozen import frozen
 
 
 @unique
@@ -25,7 +25,7 @@ class Gate(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Awaiting:
     """One gate; ``name`` is the file, window, server or program by that name that opens it, where there is one.
 

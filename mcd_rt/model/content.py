@@ -1,8 +1,8 @@
 """What was found in an image."""
 
-from dataclasses import dataclass
 from enum import StrEnum, unique
 
+from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
 
 
@@ -15,7 +15,7 @@ class Way(StrEnum):
     COPY = "copy"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """How an image is read, and why in this way, for people."""
 
@@ -32,7 +32,7 @@ class Judge(StrEnum):
     NOBODY = "nobody"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Package:
     """One RPM of an image, from its header, digests checked.
 
@@ -51,7 +51,7 @@ class Package:
     requires: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Content:
     """The kernel packages of the image with this digest (``sha256:...``).
 

@@ -1,11 +1,10 @@
 """What the node has: its deployments, as rpm-ostree reports them."""
 
-from dataclasses import dataclass
-
+from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deployment:
     """One ostree deployment (``reference/rpm-ostree-dbus.md`` 1, "Deployment").
 
@@ -51,7 +50,7 @@ class Deployment:
         return self.image_digest or self.base_checksum
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deployments:
     """All of them in boot order; the first is what a new transaction starts from.
 

@@ -1,11 +1,12 @@
 """What the node config asks for."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from mcd_rt.frozen import frozen
 from mcd_rt.model.kernel import KernelType
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MachineConfig:
     """One MachineConfig, reduced to what concerns the kernel.
 
@@ -25,7 +26,7 @@ class MachineConfig:
     fips: bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Desired:
     """What a node's MachineConfigs ask for together.
 

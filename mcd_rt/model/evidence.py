@@ -1,9 +1,9 @@
 """What is known of how the previous boot ended."""
 
-from dataclasses import dataclass
+from mcd_rt.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """What the previous boot left behind.
 

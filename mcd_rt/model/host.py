@@ -1,11 +1,10 @@
 """What the host is and runs."""
 
-from dataclasses import dataclass
-
+from mcd_rt.frozen import frozen
 from mcd_rt.model.kernel import KernelType
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Host:
     """Facts read from files (``observed/host.py``).
 

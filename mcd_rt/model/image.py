@@ -1,13 +1,14 @@
 """References to images, as MachineConfigs and deployments spell them."""
 
 import re
-from dataclasses import dataclass
+
+from mcd_rt.frozen import frozen
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageReference:
     """Where an image is (``place``) and which one it is (``digest``, else ``tag``).
 

@@ -4,8 +4,9 @@ Package names: ``reference/machine-config-daemon.md`` 1.3. Which of them are ins
 the image, which are removed from the base: never a list by OS version.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum, unique
+
+from mcd_rt.frozen import frozen
 
 
 @unique
@@ -17,7 +18,7 @@ class KernelType(StrEnum):
     PAGES_64K = "64k-pages"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flavor:
     """How a kernel type other than the default one is packaged.
 

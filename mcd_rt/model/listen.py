@@ -2,13 +2,14 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+
+from mcd_rt.frozen import frozen
 
 _TCP = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<four>[0-9.]+)):(?P<port>[0-9]{1,5})")
 _UNIX = "unix:"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TcpAddress:
     """An IP address, never a name, which would have to be looked up, and a port; port 0 is any free one."""
 
@@ -20,7 +21,7 @@ class TcpAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnixAddress:
     """An absolute path of the host."""
 

@@ -1,10 +1,11 @@
 """Where a lock server is, as settings spell it."""
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from mcd_rt.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class LockServer:
     """The parts of an address; ``path`` is what its endpoints are below, without a slash at its end."""
 

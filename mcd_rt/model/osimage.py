@@ -1,8 +1,8 @@
 """The operating system in an image, as far as it must be known before a transaction."""
 
-from dataclasses import dataclass
 from enum import StrEnum, unique
 
+from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
 
 
@@ -18,7 +18,7 @@ class OsForm(StrEnum):
     REPOSITORY = "repository"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OsImage:
     """The OS of the image with this digest (``sha256:...``).
 

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 
 from mcd_rt.errors import Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.content import Package
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """The goal of a change.
 
@@ -36,7 +37,7 @@ class Target:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rebase:
     """Another OS image as the base, in the same transaction.
 
@@ -51,7 +52,7 @@ class Rebase:
     repositories: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assembly:
     """One ``UpdateDeployment``: set differences against the merge deployment, each sorted.
 
@@ -81,7 +82,7 @@ class Assembly:
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArgumentsChange:
     """One ``KernelArgs``: of those ``existing`` the ones to ``remove``, once each, and those to ``add`` at the end.
 
@@ -98,7 +99,7 @@ Step = Assembly | ArgumentsChange
 """One transaction that stages a deployment."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shape:
     """What the staged deployment must look like when it is read back; sets, as sorted tuples."""
 
@@ -109,7 +110,7 @@ class Shape:
     replacements: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Steady:
     """Nothing to do: the node runs what is wanted; ``running`` is that target, ``None`` where it is yet to boot."""
 
@@ -117,35 +118,35 @@ class Steady:
     running: Target | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waiting:
     """Nothing to do until something outside changes."""
 
     reason: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ignored:
     """Asked for what this image cannot give (the proposal's story 4): healthy, said, no change."""
 
     reason: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """Must not be done; a person must act."""
 
     reason: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NeedsBase:
     """Cannot be planned without the kernel packages of a base commit."""
 
     base_checksum: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NeedsContent:
     """Cannot be planned without the packages of these names out of an image."""
 
@@ -153,21 +154,21 @@ class NeedsContent:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NeedsDigest:
     """Cannot be planned without knowing what a tag means."""
 
     image: ImageReference
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NeedsOs:
     """Cannot be planned without knowing what is in an OS image."""
 
     image: ImageReference
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnArguments:
     """Kernel arguments of our doing: ``ours`` are there once the change runs, ``gone`` are not any more."""
 
@@ -175,7 +176,7 @@ class OwnArguments:
     gone: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """What leads to a target from the merge deployment ``merge_id``: the first of ``steps`` is the next to do.
 
@@ -196,7 +197,7 @@ class Change:
     arguments: OwnArguments = field(default_factory=OwnArguments)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reboot:
     """Everything is staged and right: finalize and reboot into it."""
 
@@ -207,7 +208,7 @@ class Reboot:
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Discard:
     """What we staged is not wanted any more."""
 
@@ -215,7 +216,7 @@ class Discard:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Held:
     """Wanted and possible, but the brake is on; ``until`` is when it lets go by itself, if it does."""
 

@@ -1,9 +1,10 @@
 """What the agent remembers across crashes and boots. Times are seconds since the epoch."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum, unique
 
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import OwnArguments, Target
 
@@ -18,7 +19,7 @@ class Phase(StrEnum):
     REBOOTING = "rebooting"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """A change that was begun: ``boot_id`` is the boot it was staged in.
 
@@ -42,7 +43,7 @@ class Attempt:
         return self.phase in (Phase.ASKED, Phase.REBOOTING)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tries:
     """How often a reboot into a target was asked for since it last came up."""
 
@@ -50,7 +51,7 @@ class Tries:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verified:
     """A target that came up: seen running at ``at``, begun at ``started``.
 
@@ -64,7 +65,7 @@ class Verified:
     beside: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Switch:
     """A change that went through a boot, up to its verification; ``code`` is why it did not come up."""
 
@@ -75,7 +76,7 @@ class Switch:
     code: Code | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resolved:
     """What an image named by tag meant when it was first asked: its ``digest``."""
 
@@ -83,7 +84,7 @@ class Resolved:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hold:
     """A person said at ``since`` that the node does not reboot, until a time or, with ``None``, until he says else."""
 
@@ -91,7 +92,7 @@ class Hold:
     until: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turn:
     """When this node may fetch ``image``: its share of the splay, drawn once."""
 
@@ -99,7 +100,7 @@ class Turn:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lock:
     """A slot of a lock server; written before it is asked for, because the answer may get lost.
 
@@ -112,7 +113,7 @@ class Lock:
     granted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """All of it.
 

@@ -1,9 +1,9 @@
 """Room for a deployment: what is free, and what a kernel takes in /boot. All sizes are bytes."""
 
-from dataclasses import dataclass
+from mcd_rt.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BootDirectory:
     """A kernel and its initramfs in /boot: one directory for all the ``deployments`` (ids) that have the same."""
 
@@ -12,7 +12,7 @@ class BootDirectory:
     deployments: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BootRoom:
     """What is free in /boot, and what ostree has there; ``shared``: it is on the file system of the sysroot."""
 
@@ -21,7 +21,7 @@ class BootRoom:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Room:
     """What is free; ``None`` for what cannot be seen. ``memory`` is what the kernel calls available."""
 
@@ -30,7 +30,7 @@ class Room:
     memory: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelFiles:
     """What a staged deployment will put into /boot; ``known`` where the same is there already."""
 

@@ -3,10 +3,12 @@
 All times are seconds, all sizes bytes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from mcd_rt.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeConfigSettings:
     """``[node_config]``: where the wanted kernel type comes from.
 
@@ -24,7 +26,7 @@ class NodeConfigSettings:
     settle: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AgentSettings:
     """``[agent]``: who manages the kernel.
 
@@ -35,7 +37,7 @@ class AgentSettings:
     manage: str = "auto"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OsSettings:
     """``[os]``: who updates the OS, and where kernel-rt may come from.
 
@@ -48,14 +50,14 @@ class OsSettings:
     accept_unknown_base: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelArgumentsSettings:
     """``[kernel_arguments]``: whether those of the config are brought to the node at all."""
 
     manage: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TuningSettings:
     """``[tuning]``: what comes and goes with the real-time kernel.
 
@@ -67,21 +69,21 @@ class TuningSettings:
     tuned_profile: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicySettings:
     """``[policy]``: ``fips`` is ``allow`` or ``refuse``: whether a FIPS node may have the real-time kernel."""
 
     fips: str = "allow"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FirstbootSettings:
     """``[firstboot]``: how long the change before the first workload may take, reboots not counted."""
 
     timeout: float = 900.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContentSettings:
     """``[content]``: limits around what comes out of an image, whom to trust, and who reads it.
 
@@ -110,7 +112,7 @@ class ContentSettings:
     splay: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RpmOstreeSettings:
     """``[rpm_ostree]``: deadlines for answers and for whole transactions.
 
@@ -123,7 +125,7 @@ class RpmOstreeSettings:
     transaction_timeout: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WindowSettings:
     """``[reboot.window]``: for the strategy ``window``.
 
@@ -136,7 +138,7 @@ class WindowSettings:
     deadline: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FleetLockSettings:
     """``[reboot.fleet_lock]``: for the strategy ``fleet-lock``.
 
@@ -152,7 +154,7 @@ class FleetLockSettings:
     interval: float = 120.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SentinelSettings:
     """``[reboot.sentinel]``: for the strategy ``sentinel``, the file that others watch.
 
@@ -162,14 +164,14 @@ class SentinelSettings:
     path: str = "/run/mcd-rt/reboot-required"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PermissionFileSettings:
     """``[reboot.permission_file]``: for the strategy ``permission-file``, the file that permits."""
 
     path: str = "/etc/mcd-rt/reboot-permitted"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RebootSettings:
     """``[reboot]``: when, and the brake (promise 6).
 
@@ -190,7 +192,7 @@ class RebootSettings:
     permission_file: PermissionFileSettings = field(default_factory=PermissionFileSettings)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HooksSettings:
     """``[hooks]``: programs around the reboot. ``timeout`` is that of one of them.
 
@@ -201,7 +203,7 @@ class HooksSettings:
     run: str = "auto"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetrySettings:
     """``[retry]``: the delay between passes that failed: exponential, with jitter, up to a ceiling.
 
@@ -213,7 +215,7 @@ class RetrySettings:
     patient: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MetricsSettings:
     """``[metrics]``: where they can be had.
 
@@ -225,14 +227,14 @@ class MetricsSettings:
     textfile: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlSettings:
     """``[control]``: who may speak with the running agent besides root: the members of ``group``, or nobody."""
 
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """All of them."""
 

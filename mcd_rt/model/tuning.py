@@ -1,9 +1,9 @@
 """Tuned profiles, as values."""
 
-from dataclasses import dataclass
+from mcd_rt.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Profile:
     """A tuned profile; ``automatic`` where tuned chose it itself. No name: tuned is switched off."""
 
@@ -11,7 +11,7 @@ class Profile:
     automatic: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Switched:
     """What we did to tuned: ``profile`` in the place of ``before``; not ``done`` where its end was not heard.
 

@@ -1,7 +1,8 @@
 """When a reboot window opens, as settings spell it: ``Sat,Sun 02:00 3h``. The clock it is read by is elsewhere."""
 
 import re
-from dataclasses import dataclass
+
+from mcd_rt.frozen import frozen
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK = 7 * 24 * 3600
@@ -10,7 +11,7 @@ _LENGTH = re.compile(r"(?=\d)(?:(?P<hours>\d{1,4})h)?(?:(?P<minutes>\d{1,5})m)?"
 _CALENDAR_HINT = "expected DAYS HH:MM LENGTH, such as 'Sat,Sun 02:00 3h', 'Mon-Fri 22:30 1h30m' or 'daily 03:00 45m'"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """Opens on ``days`` (0 is Monday) at a civil time of day, for ``length`` seconds, midnight or not.
 
@@ -24,7 +25,7 @@ class Window:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opening:
     """A window that is open from ``opens`` until just before ``closes``; ``text`` is its spelling in the settings."""
 

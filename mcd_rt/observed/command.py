@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mcd_rt.effects import Child, Effects
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 
 _TIMEOUT = 30.0
 _MAX_OUTPUT = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heard:
     """What a command said, and its exit status; ``None``: it was ended after 30 s."""
 

@@ -1,9 +1,9 @@
 """What a kernel will stand on: the base that is there, or another one brought in the same transaction."""
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.deployment import Deployment
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.kernel import flavor_owning
@@ -17,7 +17,7 @@ from mcd_rt.plan.situation import OsOffer, Situation
 _DESCRIPTION = "Managed by mcd-rt"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ground:
     """A base (``Deployment.base``), its kernel packages (``None``: not known yet), and how it comes.
 

@@ -1,15 +1,16 @@
 """Which images the config names: the one of the OS, and the one that has the kernel packages."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.desired import Desired
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.plan import NeedsDigest, Refused, Waiting
 from mcd_rt.plan.situation import Situation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Images:
     """Both pinned; releases before 4.12 have one for both."""
 

@@ -1,15 +1,15 @@
 """What a pass came to, and what follows from it: state and next look. One pure function each."""
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.awaiting import Awaiting
 from mcd_rt.model.plan import Held, Ignored, Refused, Steady, Waiting
 from mcd_rt.model.state import State
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settled:
     """Nothing more to do until something changes, or until a time (seconds since the epoch).
 
@@ -23,12 +23,12 @@ class Settled:
     awaiting: Awaiting | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progressed:
     """A step was done: look again at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retry:
     """It did not work but may: look again after a delay, or when something changes.
 
@@ -39,7 +39,7 @@ class Retry:
     patiently: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GoingDown:
     """A reboot was asked for: this process is about to be stopped."""
 

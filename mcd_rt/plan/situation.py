@@ -1,7 +1,8 @@
 """Everything a plan is made from."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from mcd_rt.frozen import frozen
 from mcd_rt.model.content import Content
 from mcd_rt.model.deployment import Deployments
 from mcd_rt.model.desired import Desired
@@ -12,7 +13,7 @@ from mcd_rt.model.record import Record
 from mcd_rt.model.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Base:
     """The kernel packages of a base commit."""
 
@@ -20,7 +21,7 @@ class Base:
     packages: tuple[Nevra, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OsOffer:
     """The OS of the config's image; ``signed``: the host's policy demands something of images from there."""
 
@@ -28,14 +29,14 @@ class OsOffer:
     signed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Neighbour:
     """An MCD beside which we manage the kernel; ``relieved``: somebody said so (``agent.manage`` is ``manage``)."""
 
     relieved: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Situation:
     """What is wanted and what is there; ``base``, ``content`` and ``offer`` are there once a plan asked for them."""
 

@@ -5,9 +5,10 @@ Sets are computed against the merge deployment, because that is what a new trans
 there already is an error (the same, "Idempotence").
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.content import Package
 from mcd_rt.model.deployment import Deployment
 from mcd_rt.model.kernel import Flavor, KernelType, is_base_kernel
@@ -19,7 +20,7 @@ from mcd_rt.plan.packages import expected_kernel_release, select_packages
 from mcd_rt.plan.situation import Situation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Goal:
     """The target, and the assembly that leads to it; an empty one where the packages are right already.
 

@@ -1,50 +1,51 @@
 """Which tuned profile there should be, and what is left to whoever chose another one meanwhile."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.tuning import Profile, Switched
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nothing:
     """It is as it should be, as far as is remembered; tuned is not asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ask:
     """It depends on which profile is active now."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remember:
     """The profile is active already: there is only something to be remembered."""
 
     switched: Switched
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Switch:
     """Remember ``switched``, which is not done, then switch to its profile."""
 
     switched: Switched
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PutBack:
     """Remember ``switched``, which is not done any more, switch back to what was there before it, then forget."""
 
     switched: Switched
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forget:
     """There is nothing to put back."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeaveAlone:
     """The profile that is asked for is not switched to."""
 

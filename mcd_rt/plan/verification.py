@@ -1,8 +1,7 @@
 """Did it come up? Success is the running kernel, seen after the boot (promise 8)."""
 
-from dataclasses import dataclass
-
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.deployment import Deployment, Deployments
 from mcd_rt.model.evidence import Evidence
 from mcd_rt.model.host import Host
@@ -16,21 +15,21 @@ from mcd_rt.plan.layering import is_swapped, kernel_packages
 _CMDLINE = "/proc/cmdline"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CameUp:
     """The target runs."""
 
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DidNotComeUp:
     """A reboot of ours was asked for and something else runs; counted against the target."""
 
     reason: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Overtaken:
     """The node was rebooted before ours was asked for: a locked deployment is dropped then, as it must be."""
 

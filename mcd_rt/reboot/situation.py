@@ -1,24 +1,25 @@
 """Everything a strategy decides from. Times are seconds since the epoch."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcd_rt.errors import Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.record import Hold
 from mcd_rt.model.settings import RebootSettings
 from mcd_rt.model.window import Opening
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockUnknown:
     """The lock server has not been asked, or long ago."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockGranted:
     """The lock server has given us a slot, which is ours until we give it back."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockDenied:
     """The answer at ``at`` was no, or none came: the failure says which."""
 
@@ -29,7 +30,7 @@ class LockDenied:
 LockState = LockUnknown | LockGranted | LockDenied
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotPermitted:
     """No administrator's file allows a reboot; ``why`` is half a sentence, ``failure`` what is wrong with the file.
 
@@ -40,7 +41,7 @@ class NotPermitted:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Permitted:
     """An administrator's file, written at ``since``, allows reboots until ``until``."""
 
@@ -51,7 +52,7 @@ class Permitted:
 Permission = NotPermitted | Permitted
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RebootSituation:
     """Everything is staged and whole since ``staged_at``.
 

@@ -1,19 +1,18 @@
 """What a strategy says."""
 
-from dataclasses import dataclass
-
 from mcd_rt.errors import Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.awaiting import Awaiting, Gate
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Go:
     """Reboot now; ``why`` is half a sentence."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wait:
     """Not now: for what, until when (seconds since the epoch) if that is known, and what is wrong if anything is.
 
@@ -26,12 +25,12 @@ class Wait:
     awaiting: Awaiting | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TakeLock:
     """Ask the lock server, then ask again with its answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeaveToOthers:
     """Somebody else drains and reboots the node once he sees this file."""
 

@@ -3,13 +3,13 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 
 from mcd_rt.errors import Code
+from mcd_rt.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CodeText:
     """One code: what it ``means``, what it is easily mistaken for, what happens ``then``, what a person can do.
 

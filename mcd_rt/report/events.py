@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mcd_rt.errors import Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.model.state import State
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """A line of the log: the state that was entered, the failure that was met, or both.
 

@@ -7,13 +7,13 @@ read again (SIGHUP), never by a timer.
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from mcd_rt import __version__
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.listen import TcpAddress, UnixAddress, parse_listen
 from mcd_rt.model.settings import Settings
@@ -32,7 +32,7 @@ _OPENMETRICS = "application/openmetrics-text"
 _INDEX = f"mcd-rt {__version__}: its metrics are at /metrics\n".encode()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Serving:
     """A server that runs: where it was asked to, and where it does, with a port that was bound."""
 

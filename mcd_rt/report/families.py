@@ -5,11 +5,11 @@ values that are known beforehand, so that each series is there from the start.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, StrEnum, unique
 from itertools import product
 
 from mcd_rt.errors import Code
+from mcd_rt.frozen import frozen
 from mcd_rt.model.awaiting import Gate
 from mcd_rt.model.content import Judge
 from mcd_rt.model.kernel import KernelType
@@ -46,7 +46,7 @@ class Kind(Enum):
     INFO = "info"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Label:
     """A label and all the values it can have; none for the labels of an info, which tell any text."""
 
@@ -54,7 +54,7 @@ class Label:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Family:
     """One metric: ``name`` is whole, with prefix, unit and ``_total``; ``bounds`` (histograms) are in its unit."""
 

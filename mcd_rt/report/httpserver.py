@@ -9,8 +9,10 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from http import HTTPStatus
+
+from mcd_rt.frozen import frozen
 
 _HEAD = 8192
 _CLIENTS = 16
@@ -18,7 +20,7 @@ _REQUEST = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]")
 _FIELD = re.compile(rb"([!-9;-~]+):([\t -~\x80-\xff]*)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """A GET: ``path`` and ``query`` as sent, ``accept`` the media types the client takes."""
 
@@ -27,7 +29,7 @@ class Request:
     accept: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Response:
     """What is answered; ``fields`` are header fields besides those every answer has."""
 

@@ -3,16 +3,16 @@
 import math
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.deployment import Deployments
 from mcd_rt.observed.room import read_room
 from mcd_rt.plan.preflight import prunable
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Space:
     """Bytes of a file system: those anyone may use, and all; ``nan`` where it cannot be seen."""
 
@@ -20,7 +20,7 @@ class Space:
     size: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kernels:
     """Bytes in /boot: of the largest kernel with its initramfs, and of those that may go; ``nan``: cannot be seen."""
 

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from mcd_rt.effects import Effects, write_durably
 from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.kernel import KernelType
@@ -18,7 +19,7 @@ VERSION = 1
 _HINT = "`systemctl status mcd-rt` tells why; `mcd-rt run` starts it in the foreground"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PastFailure:
     """A failure, and when it was met."""
 
@@ -26,7 +27,7 @@ class PastFailure:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Status:
     """All that is said. Times are seconds since the epoch; empty and ``None`` mean not known.
 

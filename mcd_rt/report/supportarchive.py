@@ -4,17 +4,17 @@ import io
 import os
 import tarfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.frozen import frozen
 from mcd_rt.report.redact import redact
 
 _TOP = "mcd-rt-collect"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """One file of the archive."""
 
