@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from mcd_rt.act.finalize import check_reboot_allowed, find_scheduled
+from mcd_rt.act.finalize import check_reboot_allowed, is_going_down
+from mcd_rt.act.stage import RpmOstreeAccess
+from mcd_rt.dbus.announce import Scheduled, scheduled_by_another
+from mcd_rt.dbus.bus import bus_address, open_bus
 from mcd_rt.fleet import take_lock
 from mcd_rt.model.awaiting import Awaiting, Gate
 from mcd_rt.model.plan import Reboot
@@ -44,8 +47,19 @@ async def judge_reboot(context: Context, record: Record, plan: Reboot) -> tuple[
     return decide(replace(asked, lock=state, now=context.effects.now(), asked=False)), record
 
 
+async def find_scheduled(access: RpmOstreeAccess, announced: float | None = None) -> Scheduled | None:
+    """A shutdown that somebody else has scheduled, which a reboot would make forgotten.
+
+    ``announced`` is the time for which we have announced ours. Raises ``AgentError`` (``reboot-refused``).
+    """
+    async with open_bus(bus_address(), access.settings.connect_timeout) as bus:
+        return await scheduled_by_another(bus, announced)
+
+
 async def _wait_for_scheduled(context: Context, now: float) -> Wait | None:
     """Whoever has scheduled a shutdown expects it: a reboot before would make logind forget it."""
+    if await is_going_down(access_of(context), must_know=True):
+        return None  # it has come, or it is ours
     scheduled = await find_scheduled(access_of(context))
     if scheduled is None:
         return None

@@ -5,7 +5,7 @@ import contextlib
 from dataclasses import replace
 from typing import assert_never
 
-from mcd_rt.act.finalize import check_reboot_allowed, find_scheduled, is_going_down, reboot_into
+from mcd_rt.act.finalize import check_reboot_allowed, is_going_down, reboot_into
 from mcd_rt.aftermath import end_drain, show_due
 from mcd_rt.dbus.announce import announce_reboot, withdraw_announcement
 from mcd_rt.dbus.bus import bus_address, open_bus
@@ -20,7 +20,7 @@ from mcd_rt.model.record import Phase, Record
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context
 from mcd_rt.occasions import facts_of, run_occasion
-from mcd_rt.permit import is_still_allowed, judge_reboot
+from mcd_rt.permit import find_scheduled, is_still_allowed, judge_reboot
 from mcd_rt.plan.outcome import GoingDown, Outcome, Progressed, Settled
 from mcd_rt.plan.situation import Situation
 from mcd_rt.reboot.verdict import Go, LeaveToOthers, TakeLock, Wait

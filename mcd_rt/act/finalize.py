@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import assert_never
 
 from mcd_rt.act.stage import RpmOstreeAccess
-from mcd_rt.dbus.announce import Scheduled, scheduled_by_another
 from mcd_rt.dbus.bus import bus_address, open_bus
 from mcd_rt.dbus.logind import Inhibitor, is_preparing_for_shutdown, reboot, wait_until_unblocked
 from mcd_rt.dbus.rpmostree import RpmOstree
@@ -49,15 +48,6 @@ async def check_reboot_allowed(
             f"a reboot is blocked by {_named(inhibitors)}",
             "it is tried again; `systemd-inhibit --list`",
         )
-
-
-async def find_scheduled(access: RpmOstreeAccess, announced: float | None = None) -> Scheduled | None:
-    """A shutdown that somebody else has scheduled, which a reboot would make forgotten.
-
-    ``announced`` is the time for which we have announced ours. Raises ``AgentError`` (``reboot-refused``).
-    """
-    async with open_bus(bus_address(), access.settings.connect_timeout) as bus:
-        return await scheduled_by_another(bus, announced)
 
 
 def _named(inhibitors: tuple[Inhibitor, ...]) -> str:

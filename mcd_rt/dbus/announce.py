@@ -16,6 +16,8 @@ from mcd_rt.frozen import frozen
 _TIMEOUT = 25.0
 _MICROSECONDS = 1_000_000
 _KIND = "dry-reboot"
+_SHOWN = (_KIND, "reboot")
+"""As what logind shows it: systemd 252 does not tell that it is a dry one."""
 _FROM_US = "mcd-rt: "
 
 
@@ -43,11 +45,12 @@ async def announce_reboot(bus: Bus, effects: Effects, text: str, at: float) -> b
 async def withdraw_announcement(bus: Bus, effects: Effects, announced: float) -> None:
     """Take back what was announced for that time, if it is still there, which users are told too.
 
-    Raises as ``announce_reboot``.
+    Once the time has come it is gone by itself, but its message is not. Raises as ``announce_reboot``.
     """
     kind, _, ours = await _scheduled(bus, announced)
     if kind and ours:
         await _ask(bus, effects, "CancelScheduledShutdown", "", [])
+    if ours or (not kind and await _is_our_message(bus)):
         await _ask(bus, effects, "SetWallMessage", "sb", ["", False])
 
 
@@ -64,15 +67,19 @@ async def _scheduled(bus: Bus, announced: float | None) -> tuple[str, float, boo
     """
     match await _read(bus, "ScheduledShutdown"):
         case [str() as kind, int() as at]:
-            if kind != _KIND:
+            if kind not in _SHOWN:
                 ours = False
             elif announced is not None:
                 ours = at == int(announced * _MICROSECONDS)
             else:
-                ours = str(await _read(bus, "WallMessage")).startswith(_FROM_US)
+                ours = await _is_our_message(bus)
             return kind, at / _MICROSECONDS, ours
         case other:
             raise _refused("ScheduledShutdown", f"it answers {other!r}")
+
+
+async def _is_our_message(bus: Bus) -> bool:
+    return str(await _read(bus, "WallMessage")).startswith(_FROM_US)
 
 
 async def _read(bus: Bus, name: str) -> Value:

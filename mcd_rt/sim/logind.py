@@ -76,11 +76,11 @@ class Logind:
         return "", []
 
     async def _schedule(self, call: Message) -> Reply:
-        """Only the kind that announces, and does nothing when its time comes."""
+        """Only the kind that announces, and does nothing when its time comes; shown as systemd 252 shows it."""
         kind, at = call.body
         if not str(kind).startswith("dry-"):
             raise CallError(f"{BUS}.Error.InvalidArgs", "Unsupported shutdown type")
-        self._scheduled = [kind, at]
+        self._scheduled = [str(kind).removeprefix("dry-"), at]
         return "", []
 
     async def _cancel(self, _call: Message) -> Reply:

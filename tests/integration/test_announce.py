@@ -46,9 +46,10 @@ def told(act, recorder, scheduled=("", 0), wall=""):
     return recorder.asked
 
 
-OURS = ("dry-reboot", 2_000_000)
+OURS = [("dry-reboot", 2_000_000), ("reboot", 2_000_000)]
+"""The second as systemd 252 shows it."""
 OTHERS = [
-    pytest.param(("reboot", 2_000_000), "", id="a reboot at the same time"),
+    pytest.param(("reboot", 2_000_001), "", id="a reboot at almost the same time"),
     pytest.param(("poweroff", 9_000_000), "mcd-rt: not at all", id="whatever it says"),
     pytest.param(("dry-poweroff", 9_000_000), "", id="a rehearsal"),
     pytest.param(("dry-reboot", 9_000_000), "come and see", id="an announcement like ours"),
@@ -76,18 +77,22 @@ def test_what_somebody_else_has_scheduled_is_neither_replaced_nor_cancelled(sche
     assert recorder.answer == Scheduled(scheduled[0], scheduled[1] / 1e6)
 
 
-def test_what_a_killed_agent_has_announced_is_announced_anew():
-    act = told(lambda bus: announce_reboot(bus, EffectsDouble(), "soon", 3.0), Recorder(), OURS, "mcd-rt: soon")
+@pytest.mark.parametrize("ours", OURS)
+def test_what_a_killed_agent_has_announced_is_announced_anew(ours):
+    act = told(lambda bus: announce_reboot(bus, EffectsDouble(), "soon", 3.0), Recorder(), ours, "mcd-rt: soon")
     assert [name for name, _ in act] == ["SetWallMessage", "ScheduleShutdown"]
 
 
-def test_one_that_is_withdrawn_leaves_no_message_for_the_reboot_of_somebody_else():
-    asked = told(lambda bus: withdraw_announcement(bus, EffectsDouble(), 2.0), Recorder(), OURS)
+@pytest.mark.parametrize("ours", OURS)
+def test_one_that_is_withdrawn_leaves_no_message_for_the_reboot_of_somebody_else(ours):
+    asked = told(lambda bus: withdraw_announcement(bus, EffectsDouble(), 2.0), Recorder(), ours)
     assert asked == [("CancelScheduledShutdown", []), ("SetWallMessage", ["", False])]
 
 
 def test_where_nothing_is_scheduled_nothing_is_withdrawn():
     assert told(lambda bus: withdraw_announcement(bus, EffectsDouble(), 2.0), Recorder()) == []
+    over = told(lambda bus: withdraw_announcement(bus, EffectsDouble(), 2.0), Recorder(), ("", 2**64 - 1), "mcd-rt: x")
+    assert over == [("SetWallMessage", ["", False])]
 
 
 def test_a_logind_that_does_not_tell_what_is_scheduled_is_a_failure():
@@ -122,7 +127,7 @@ def test_the_simulated_logind_shows_what_it_announces():
 
             await announce_reboot(bus, EffectsDouble(), "soon", 2.0)
             assert (await shown("ScheduledShutdown"), await shown("WallMessage")) == (
-                ["dry-reboot", 2_000_000],
+                ["reboot", 2_000_000],
                 "mcd-rt: soon",
             )
             await withdraw_announcement(bus, EffectsDouble(), 2.0)

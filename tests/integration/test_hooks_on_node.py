@@ -179,7 +179,7 @@ def test_users_are_warned_for_the_time_that_is_set_and_told_when_it_is_off(play)
             await node.run_agent(AGENT)
             await told.wait_for("staged", contains="users are warned")
             kind, at = await scheduled(node)
-            assert kind == "dry-reboot"
+            assert kind == "reboot"
             assert read_status(node.paths).next_attempt == pytest.approx(at / 1e6, abs=1)
             scene.ask_for(DEFAULT)
             await told.wait_for("steady", contains="default is wanted and runs")

@@ -34,6 +34,19 @@ def test_it_is_waited_for_and_named(play, monkeypatch, kind, settings):
     play(story())
 
 
+def test_one_that_has_come_is_a_shutdown_like_any_other(play, monkeypatch):
+    async def story():
+        async with staged(monkeypatch, IMMEDIATE) as stage:
+            stage.node.logind.schedule("poweroff", TUESDAY + HOUR)
+            await stage.rest()
+            stage.node.logind.prepare(shutdown=True)
+            outcome = await stage.rest()
+            assert (outcome.state, outcome.failure) == (State.WAITING, None)
+            assert "is being shut down by somebody else" in outcome.summary
+
+    play(story())
+
+
 def test_no_slot_is_taken_meanwhile(play, monkeypatch):
     async def story():
         async with lock_server() as server, staged(monkeypatch, server.settings()) as stage:
@@ -94,7 +107,7 @@ def test_a_reboot_of_ours_was_announced_until_it_came(play, monkeypatch):
             stage.node.faults.reboot_stuck = True
             assert isinstance(await stage.rest(), GoingDown)
             kind, message = stage.node.logind.scheduled
-            assert (kind, message) == ("dry-reboot", "mcd-rt: this node reboots into another kernel: realtime")
+            assert (kind, message) == ("reboot", "mcd-rt: this node reboots into another kernel: realtime")
             assert isinstance(await stage.rest(), GoingDown)  # it is ours: nobody else is waited for
 
     play(story())

@@ -103,3 +103,20 @@ def test_a_lock_server_whose_certificate_nobody_vouches_for_is_not_asked(host: H
         assert "certificate" in line.text
         assert host.status()["state"] == "staged"
         assert host.machine.boots == 1
+
+
+def test_a_shutdown_that_an_administrator_has_scheduled_is_waited_for_and_stays(host: Host):
+    host.configure('[reboot]\nstrategy = "immediate"\nwarning = 1.0\n')
+    host.boot()
+    host.machine.run("shutdown", "-h", "+600", "maintenance")
+    shown = ("busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1")
+    shown = (*shown, "org.freedesktop.login1.Manager", "ScheduledShutdown")
+    scheduled = host.machine.run(*shown)
+    assert '"poweroff"' in scheduled
+    host.ask_for(KernelType.REALTIME)
+    host.journal.wait_for("waits for the poweroff that somebody has scheduled")
+    assert host.machine.run(*shown) == scheduled
+    host.machine.run("shutdown", "-c")
+    host.machine.attempt("mcd-rt", "reboot")
+    host.wait_reboot()
+    host.journal.wait_for(STEADY_REALTIME)
