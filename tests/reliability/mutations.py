@@ -148,12 +148,12 @@ def keep_descriptors() -> None:
     """Packages stay open after they were handed over."""
     open_compared = mcd_rt.content.cache._open_compared
 
-    def keep(_stack, entry, package):
+    def keep(_stack, entry, package, go_on):
         class Never:
             @staticmethod
             def callback(*_: object) -> None: ...
 
-        return open_compared(Never, entry, package)
+        return open_compared(Never, entry, package, go_on)
 
     _replace(mcd_rt.content.cache, "_open_compared", keep)
 

@@ -1,5 +1,7 @@
 """What of a deployment makes its kernel type, and what is somebody else's."""
 
+from dataclasses import replace
+
 import pytest
 
 from mcd_rt.model.nevra import Nevra
@@ -7,6 +9,7 @@ from mcd_rt.model.plan import Shape
 from mcd_rt.plan.layering import (
     apart_from_kernel,
     foreign_layers,
+    has_shape,
     is_swapped,
     kernel_packages,
     kernel_removals,
@@ -97,3 +100,13 @@ def test_what_is_somebody_elses_is_listed_for_people():
         "podman-2:4.4.2-1.el9.x86_64 (replaced)",
     )
     assert foreign_layers(on_flavor(EL9, EL9_RT)) == ()
+
+
+def test_a_deployment_is_as_planned_by_any_name_of_its_base():
+    index, instance = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+    there = on_flavor(EL9, EL9_RT, image_digest=index, other_digests=(instance,))
+    planned = shape_of(there)
+    assert has_shape(there, planned)
+    assert has_shape(there, replace(planned, base=instance))
+    assert not has_shape(there, replace(planned, base="sha256:" + "3" * 64))
+    assert not has_shape(there, replace(planned, removals=()))
