@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--soak", type=int, default=0, metavar="STORIES", help="random stories of several cuts instead")
     arguments = parser.parse_args()
     use_memory()
+    print(f"seed {arguments.seed}", flush=True)
     if arguments.soak:
         tallies: tuple[Tally, ...] = (soak.run(arguments.soak, arguments.seed),)
     else:
@@ -43,7 +44,6 @@ def main() -> int:
     violations = [what for tally in tallies for what in tally.violations]
     for what in violations:
         print(f"VIOLATION {what}")
-    print(f"seed {arguments.seed}")
     print(last_line(tallies))
     return 1 if violations else 0
 

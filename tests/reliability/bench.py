@@ -25,6 +25,7 @@ from mcd_rt.sim.world import reboot
 from tests.effects_double import Killed
 from tests.integration.stories import leftovers
 from tests.reliability.disk import Cut, Disk
+from tests.reliability.helpers import Helpers
 from tests.reliability.sameness import digest
 from tests.reliability.scenarios import Cache, Flip, Layers, Scenario, Trouble, Wish
 from tests.reliability.states import End, Finish, Instant, Passed, Start, World, bare
@@ -73,13 +74,14 @@ class Bench:
         self._boots = 0
         self._has_booted = False
         self._troubles = Troubles(node)
+        self._helpers = Helpers(node.paths, self.problems.append)
         self.places = (str(node.root.parent),)
         system = node.rpm_ostree.system
         self._offered = digest((images, system.osname, system.bases), self.places)
 
     def effects(self) -> WatchedEffects:
         """For one agent, or for several after one another."""
-        return WatchedEffects(self.disk, self.node.faults, self._changed, self._called)
+        return WatchedEffects(self.disk, self.node.faults, self._changed, self._called, self._helpers.run_hook)
 
     @property
     def going_down(self) -> bool:
@@ -109,7 +111,12 @@ class Bench:
         paths = [path for top in tops for path in (top, *sorted(top.rglob("*"))) if path.exists()]
         files = tuple((path, None if path.is_dir() else path.read_bytes()) for path in paths)
         passed = Passed(
-            self.node.reboots, self.asked_reboots, self.calls, tuple(self._flips), tuple(self.node.faults.twists)
+            self.node.reboots,
+            self.asked_reboots,
+            self.calls,
+            tuple(self._flips),
+            tuple(self.node.faults.twists),
+            self._helpers.has_slot,
         )
         reboots = len(load_record(self.node.paths).reboots)
         return Start(self.node.rpm_ostree.system, files, self._boots, self.wished, reboots, passed)
@@ -123,13 +130,14 @@ class Bench:
         row = replace(row, rolled_back=False, cache=Cache.FULL, wish=self.wished, trouble=_lasting(row.trouble))
         system = self.node.rpm_ostree.system
         deployments = [(replace(one, tree=None), one.tree.base.checksum, one.tree.origin) for one in system.deployments]
-        left = (self._boots, self._flips, self.node.faults.twists)
+        left = (self._boots, self._flips, self.node.faults.twists, self._helpers.has_slot)
         return digest((row, deployments, left, self._offered, *self.disk.contents()), self.places)
 
     def look(self) -> World:
         """The world as it is now."""
         node, status, disk = self.node, self.node.paths.status, self.disk
-        around = (self.going_down, tuple(self._flips), self.wished)
+        helped = (self._helpers.has_slot, self._helpers.is_drained)
+        around = (self.going_down, tuple(self._flips), self.wished, *helped)
         # While a transaction goes on, how far it is (which only the status tells) matters, not how far the status is.
         if node.rpm_ostree.transaction is not None and status.exists():
             running: object = (status.stat().st_ino, status.stat().st_mtime_ns)
@@ -167,6 +175,7 @@ class Bench:
             shutil.rmtree(node.root / place, ignore_errors=True)
         for path, data in start.files:
             _write(path, data)
+        self._helpers.make(self._scenario.help, has_slot=passed.slot)
         self.disk.begin()
         await node.start_rpm_ostree()
 
@@ -178,7 +187,7 @@ class Bench:
         await self.node.reboot(orderly=orderly)
         self._boots += 1
         (self.node.root / "proc/sys/kernel/random/boot_id").write_text(_boot_id(self._boots) + "\n")
-        self.finalizing, self._has_booted = False, True
+        self.finalizing, self._has_booted, self._helpers.is_drained = False, True, False
         await self.node.start_rpm_ostree()
 
     async def settle(self, effects: Effects, at_boot: Callable[[], Finish | None] = lambda: None) -> Finish:
@@ -204,6 +213,7 @@ class Bench:
 
     def finish(self, end: End) -> Finish:
         """What there is to be judged once it has settled."""
+        self._helpers.rest(end.state)
         try:
             counted: int | str = len(load_record(self.node.paths).reboots)
         except AgentError as error:
@@ -263,11 +273,14 @@ class Bench:
         return None
 
     def _changed(self) -> None:
+        self._helpers.look()
         self.on_change()
 
     def _called(self, label: str) -> None:
         self.calls += 1
         self.finalizing = label.endswith(("FinalizeDeployment", "Reboot"))
+        if self.finalizing:
+            self._helpers.goes_down()
         if self._flips and label.endswith(self._flips[0].before):
             self.wish(self._flips.pop(0).wish)
 

@@ -59,24 +59,34 @@ def fork_worker() -> Child:
 
 
 class Told:
-    """A child that has said what it had to say, and ended."""
+    """A child that has said what it had to say, and ends when it is waited for."""
 
     pid = 0
     returncode: int | None = 0
 
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
     def kill(self) -> None: ...
 
     async def wait(self) -> int:
-        """It has ended."""
+        """It ends: until then it may be talked to."""
+        self._end.close()
         return 0
 
 
 def tell_packages(command: Path, checksum: str) -> Child:
     """What the node's ``rpm-ostree db list`` says, without a shell: the file it would print."""
+    child = tell((command.parents[1] / "lib/simulated-package-lists" / checksum).read_bytes())
+    child.process._end.close()  # its output has an end
+    return child
+
+
+def tell(said: bytes) -> Child:
+    """A child that says this, whatever it is told."""
     ours, theirs = socket.socketpair()
-    with theirs:
-        theirs.sendall((command.parents[1] / "lib/simulated-package-lists" / checksum).read_bytes())
-    return Child(Told(), ours)
+    theirs.sendall(said)
+    return Child(Told(theirs), ours)
 
 
 def _work(connection: int) -> None:

@@ -2,16 +2,19 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import mcd_rt.act.finalize
 import mcd_rt.act.stage
 import mcd_rt.agent
 import mcd_rt.content.cache
+import mcd_rt.dbus.logind
 import mcd_rt.dbus.transaction
+import mcd_rt.fleet
 import mcd_rt.observation
+import mcd_rt.permit
 import mcd_rt.rebooting
 import mcd_rt.record
 import mcd_rt.steps
@@ -25,6 +28,7 @@ from mcd_rt.model.plan import Assembly
 from mcd_rt.plan.brake import count_reboot
 from mcd_rt.plan.outcome import GoingDown
 from mcd_rt.plan.verification import CameUp
+from mcd_rt.reboot.situation import LockGranted
 from mcd_rt.record import load_record
 
 
@@ -111,7 +115,7 @@ def _plan_what_is_staged() -> None:
 
 def reboot_when_unknown() -> None:
     """Nobody objects where logind does not say who does."""
-    ask = mcd_rt.act.finalize.blocking_inhibitors
+    ask = mcd_rt.dbus.logind.blocking_inhibitors
 
     async def nobody(bus):
         try:
@@ -119,7 +123,7 @@ def reboot_when_unknown() -> None:
         except AgentError:
             return ()
 
-    _replace(mcd_rt.act.finalize, "blocking_inhibitors", nobody)
+    _replace(mcd_rt.dbus.logind, "blocking_inhibitors", nobody)
 
 
 def join_foreign_transactions() -> None:
@@ -168,6 +172,47 @@ def take_staged_for_ours() -> None:
     """Whatever is staged is ours to drop."""
     _replace_everywhere("is_ours", lambda *_: True)
     _replace_everywhere("is_on_staged", lambda *_: False)
+
+
+def fight_rollbacks() -> None:
+    """Whoever goes back from what had come up has made a gap."""
+    _replace(mcd_rt.agent, "see_rollback", lambda record, *_: record)
+
+
+def skip_the_drain() -> None:
+    """There are no hooks before a reboot."""
+    _replace(mcd_rt.rebooting, "has_hooks", lambda *_: False)
+
+
+def reboot_without_a_slot() -> None:
+    """The lock server's answer is not waited for: it will have said yes."""
+
+    async def take(context, record):
+        return LockGranted(), replace(record, lock=replace(mcd_rt.fleet._wanted(context), granted=True))
+
+    _replace(mcd_rt.permit, "take_lock", take)
+
+
+def give_slot_back_unseen() -> None:
+    """The slot is given back as soon as the node is up again, whatever runs."""
+    verify = mcd_rt.agent.verify_boot
+
+    async def early(context, observed, attempt):
+        _failure, record = await mcd_rt.fleet.give_back(context, observed.record)
+        return await verify(context, replace(observed, record=record), attempt)
+
+    _replace(mcd_rt.agent, "verify_boot", early)
+
+
+def ask_others_before_counting() -> None:
+    """The file that others watch is there before the record knows of it."""
+    ask = mcd_rt.rebooting.ask_others
+
+    def first(context, situation, plan, sentinel):
+        write_durably(context.effects, context.paths.below(sentinel), b"another kernel\n")
+        ask(context, situation, plan, sentinel)
+
+    _replace(mcd_rt.rebooting, "ask_others", first)
 
 
 class _Without:

@@ -41,6 +41,18 @@ class Trouble(Enum):
     """The first time the agent asks for an assembly, another client's same call goes on already."""
 
 
+class Help(Enum):
+    """Who has a part in the reboot."""
+
+    NONE = "none"
+    DRAIN = "drain"
+    """A hook drains the node before it."""
+    LOCK = "lock"
+    """A lock server gives slots."""
+    SENTINEL = "sentinel"
+    """Others reboot the node once a file is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layers:
     """What others have on a deployment; ``arguments`` are kernel arguments on top of the installed ones."""
@@ -103,6 +115,7 @@ class Scenario:
     pinned: bool = False
     cache: Cache = Cache.FULL
     trouble: Trouble = Trouble.NONE
+    help: Help = Help.NONE
     settings: str = ""
     profile: str = DEFAULT
     ends: State = State.STEADY
@@ -111,6 +124,9 @@ class Scenario:
 
 NEXT = Wish(image=1)
 _IMAGE = '\n[os]\nmanage = "image"\n'
+SENTINEL = "/etc/mcd-rt/reboot-required"
+_LOCK = '\n[reboot]\nstrategy = "fleet-lock"\n[reboot.fleet_lock]\nurl = "https://lock.example"\nid = "node"\n'
+_OTHERS_REBOOT = f'\n[reboot]\nstrategy = "sentinel"\n[reboot.sentinel]\npath = "{SENTINEL}"\n'
 _SITE = Layers(("vim",), (TOOL,), ("podman",), (NEW_TOOLS,), "nosmt=force")
 
 SCENARIOS = (
@@ -139,6 +155,9 @@ SCENARIOS = (
     Scenario("rolled back from", earlier=(REALTIME,), rolled_back=True, ends=State.HELD),
     Scenario("a reboot is inhibited", trouble=Trouble.INHIBITED, ends=State.RETRYING),
     Scenario("logind does not say who inhibits", trouble=Trouble.LOGIND_SILENT, ends=State.RETRYING),
+    Scenario("install on a node that is drained first", help=Help.DRAIN),
+    Scenario("install with a slot of a lock server", help=Help.LOCK, settings=_LOCK),
+    Scenario("others are asked to reboot", help=Help.SENTINEL, settings=_OTHERS_REBOOT, ends=State.STAGED, locks=False),
     Scenario("config flips while staging", flips=(Flip("UpdateDeployment", BACK),)),
     Scenario("config flips at the reboot", flips=(Flip("FinalizeDeployment", BACK),)),
     Scenario("config flips there and back", flips=(Flip("UpdateDeployment", BACK), Flip("Cleanup", REALTIME))),

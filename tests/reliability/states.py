@@ -47,13 +47,14 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What has happened since a scenario began, and what of its flips and twists is left."""
+    """What has happened since a scenario began, what of its flips and twists is left; ``slot``: it has a lock's."""
 
     reboots: int = 0
     asked: int = 0
     calls: int = 0
     flips: tuple[Flip, ...] = ()
     twists: tuple[Twist, ...] = ()
+    slot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from mcd_rt.effects import write_durably
 from mcd_rt.sim.faults import Faults
 from tests.effects_double import Effect, EffectsDouble, Killed
 from tests.reliability.disk import Cut, Disk
+from tests.reliability.forked import tell
 from tests.reliability.points import Seen, Way, enumerate_points
 from tests.reliability.states import World
 from tests.reliability.tally import Row, Tally, last_line, table
@@ -31,7 +32,7 @@ def disk(place):
 
 
 def effects_on(disk):
-    return EffectsDouble(WatchedEffects(disk, Faults(), lambda: None, lambda _label: None))
+    return EffectsDouble(WatchedEffects(disk, Faults(), lambda: None, lambda _label: None, lambda: tell(b"")))
 
 
 def cut_at(disk, place, nth, cut):

@@ -17,16 +17,24 @@ T = TypeVar("T")
 class WatchedEffects:
     """``Effects``; syncing only the model keeps thousands of runs fast.
 
-    ``on_effect`` is called after each, ``on_call`` with the label of a call before it is made. ``dies_in`` is the
-    number of a call (from 1) and the step of its transaction in which the agent dies; ``died`` says that it did.
+    ``on_effect`` is called after each, ``on_call`` with the label of a call before it is made, ``run_hook`` runs hooks.
+    ``dies_in`` is the number of a call (from 1) and the step of its transaction in which the agent dies.
     """
 
-    def __init__(self, disk: Disk, faults: Faults, on_effect: Callable[[], None], on_call: Callable[[str], None]):
+    def __init__(
+        self,
+        disk: Disk,
+        faults: Faults,
+        on_effect: Callable[[], None],
+        on_call: Callable[[str], None],
+        run_hook: Callable[[], Child],
+    ):
         self._host = HostEffects()
         self._disk = disk
         self._faults = faults
         self._on_effect = on_effect
         self._on_call = on_call
+        self._run_hook = run_hook
         self._calls = 0
         self.dies_in: tuple[int, str] = (0, "")
         self.held: Hold | None = None
@@ -81,6 +89,8 @@ class WatchedEffects:
     async def spawn(self, argv: Sequence[str], environment: dict[str, str]) -> Child:
         if argv[-1] == "worker":
             return fork_worker()
+        if argv[-1] == "hooks":
+            return self._run_hook()
         if Path(argv[0]).name == "rpm-ostree":
             return tell_packages(Path(argv[0]), argv[-1])
         return await self._host.spawn(argv, environment)
