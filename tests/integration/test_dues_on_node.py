@@ -208,7 +208,11 @@ def test_a_slot_is_given_back_whatever_else_is_wrong_with_what_is_waited_for(pla
         async with lock_server() as server, staged(monkeypatch, server.settings()) as stage:
             stage.node.faults.reboot_stuck = True
             await stage.rest()
-            stage.configure('[reboot]\nstrategy = "permission-file"\n')
+            permission = stage.node.paths.below("/run/reboot-permitted")
+            permission.write_text("tomorrow\n")
+            stage.configure(
+                '[reboot]\nstrategy = "permission-file"\n[reboot.permission_file]\npath = "/run/reboot-permitted"\n'
+            )
             waits(await stage.rest(), "to permit it", code=Code.PERMISSION_INVALID)
             assert (server.holders, stage.record.lock) == ([], None)
 

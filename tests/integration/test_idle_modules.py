@@ -62,6 +62,7 @@ OWN = {
         "effects",
         "errors",
         "fileidentity",
+        "frozen",
         "holding",
         "hostpaths",
         "lean",
