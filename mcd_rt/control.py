@@ -119,14 +119,7 @@ async def serve_control(
             clients.discard(task)
             writer.close()
 
-    try:
-        effects.make_directory(path.parent, 0o755)
-        effects.remove(path)
-        server = await asyncio.start_unix_server(client, sock=_private_socket(path, owner), limit=_LINE)
-    except OSError as error:
-        raise AgentError(
-            Code.WRITE_FAILED, f"cannot listen on {path}: {error.strerror or error}", "is /run writable?"
-        ) from error
+    server = await asyncio.start_unix_server(client, sock=_listen(effects, path, owner), limit=_LINE)
     try:
         yield
     finally:
@@ -136,6 +129,16 @@ async def serve_control(
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
         effects.remove(path)
+
+
+def _listen(effects: Effects, path: Path, owner: int | None) -> socket.socket:
+    try:
+        effects.make_directory(path.parent, 0o755)
+        effects.remove(path)
+        return _private_socket(path, owner)
+    except OSError as error:
+        message = f"cannot listen on {path}: {error.strerror or error}"
+        raise AgentError(Code.WRITE_FAILED, message, "is /run writable?") from error
 
 
 def group_id(name: str) -> int | None:

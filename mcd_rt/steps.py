@@ -25,8 +25,8 @@ from mcd_rt.plan.outcome import Outcome, Progressed, Settled
 from mcd_rt.plan.revert import NOT_UNDONE, is_way_back
 from mcd_rt.plan.situation import Situation
 from mcd_rt.record import save_record
-from mcd_rt.report.endings import end_of
 from mcd_rt.report.labels import TransactionMethod
+from mcd_rt.report.transactionends import end_of
 from mcd_rt.room import check_room_to_stage
 
 

@@ -5,6 +5,7 @@ import select
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -122,11 +123,6 @@ def opened_image(
         yield source
         return
 
-    def pause(seconds: float) -> None:
-        progress.repeat()  # to wait is not to hang
-        if select.select([connection], [], [], seconds)[0]:
-            raise ConnectionResetError  # the agent, who has nothing to say any more, hung up
-
     with _lent_secret(connection, request) as lent:
         access = Access(
             skopeo_for(
@@ -136,13 +132,19 @@ def opened_image(
             request.max_layers,
             request.patience_ms / 1000,
             Path(request.scratch),
-            pause,
+            partial(_pause, connection, progress),
             progress.repeat,
             progress.copied,
             introduce,
         )
         with open_registry(reference, access, layers=layers) as opened:
             yield opened
+
+
+def _pause(connection: socket.socket, progress: "Progress", seconds: float) -> None:
+    progress.repeat()  # to wait is not to hang
+    if select.select([connection], [], [], seconds)[0]:
+        raise ConnectionResetError  # the agent, who has nothing to say any more, hung up
 
 
 @contextmanager

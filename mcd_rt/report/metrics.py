@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from itertools import accumulate
-from typing import assert_never
 
 from mcd_rt import __version__
 from mcd_rt.effects import Effects
@@ -23,9 +22,10 @@ from mcd_rt.model.settings import RebootSettings, Settings
 from mcd_rt.model.state import State
 from mcd_rt.plan.brake import DAY
 from mcd_rt.plan.layering import kernel_packages, kernel_requests
-from mcd_rt.plan.outcome import GoingDown, Outcome, Progressed, Retry, Settled
-from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, Verdict
+from mcd_rt.plan.outcome import Outcome
+from mcd_rt.plan.verification import Verdict
 from mcd_rt.report import families as f
+from mcd_rt.report.ends import pass_end_of, verification_of
 from mcd_rt.report.families import Family, Kind, Series
 from mcd_rt.report.labels import (
     FetchWay,
@@ -177,7 +177,7 @@ class Metrics:
 
     def count_pass(self, outcome: Outcome | None, seconds: float) -> None:
         """A pass ended; ``None`` is one that was begun anew because something changed."""
-        end = _end_of(outcome)
+        end = pass_end_of(outcome)
         self._count(f.PASSES, end)
         self._observe(f.PASS_DURATION, seconds)
         self._set(f.LAST_PASS, self._effects.now())
@@ -228,7 +228,7 @@ class Metrics:
 
     def count_verification(self, verdict: Verdict, seconds: float) -> None:
         """A change of an earlier boot, begun so long ago, was looked after."""
-        verification = _verification_of(verdict)
+        verification = verification_of(verdict)
         self._count(f.VERIFICATIONS, verification)
         if verification is not Verification.OVERTAKEN:  # whose it was nobody can tell
             came_up = verification is Verification.CAME_UP
@@ -285,31 +285,3 @@ def kernel_type_of(deployment: Deployment) -> KernelType:
         if any(name.startswith(f"{flavor.prefix}-") for name in names):
             return flavor.kernel_type
     return KernelType.DEFAULT
-
-
-def _end_of(outcome: Outcome | None) -> PassEnd:
-    match outcome:
-        case None:
-            return PassEnd.ABANDONED
-        case Settled():
-            return PassEnd.SETTLED
-        case Progressed():
-            return PassEnd.PROGRESSED
-        case Retry():
-            return PassEnd.RETRY
-        case GoingDown():
-            return PassEnd.GOING_DOWN
-        case _:
-            assert_never(outcome)
-
-
-def _verification_of(verdict: Verdict) -> Verification:
-    match verdict:
-        case CameUp():
-            return Verification.CAME_UP
-        case DidNotComeUp():
-            return Verification.DID_NOT_COME_UP
-        case Overtaken():
-            return Verification.OVERTAKEN
-        case _:
-            assert_never(verdict)
