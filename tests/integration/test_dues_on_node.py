@@ -14,6 +14,8 @@ from tests.integration.clocked import TUESDAY, staged
 from tests.integration.lockserver import lock_server, response
 from tests.integration.test_strategies_on_node import SENTINEL, WINDOW, arrives, told, waits
 
+pytestmark = pytest.mark.story
+
 IMMEDIATE = '[reboot]\nstrategy = "immediate"\n'
 OBSERVE = '[agent]\nmanage = "observe"\n'
 DRAIN_FAILS = "echo cannot evict db-0; exit 1"

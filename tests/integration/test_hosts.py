@@ -11,6 +11,8 @@ from mcd_rt.sim.scene import Scene
 from tests.integration.conftest import AGENT, Told
 from tests.integration.stories import kept, leftovers, type_on
 
+pytestmark = pytest.mark.story
+
 IMAGE = f"registry.example/machine-os-content@sha256:{'0' * 64}"
 
 

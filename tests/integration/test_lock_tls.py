@@ -11,6 +11,8 @@ from tests.integration.lockserver import lock_server
 from tests.integration.test_strategies_on_node import arrives, waits
 from tests.system.registry import make_authority
 
+pytestmark = pytest.mark.story
+
 CA = "/etc/mcd-rt/locks.crt"
 
 

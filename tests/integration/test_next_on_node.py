@@ -12,6 +12,8 @@ from mcd_rt.report.words import describe_status
 from tests.integration.clocked import TUESDAY, staged
 from tests.integration.lockserver import FULL, lock_server, response
 
+pytestmark = pytest.mark.story
+
 HOUR = 3600.0
 NO_END = "no end was given"
 PERMITTED = "/etc/mcd-rt/reboot-permitted"

@@ -1,7 +1,11 @@
 """A writer that does not stop writing is waited for a while, and what it ends with is what is done."""
 
+import pytest
+
 from mcd_rt.model.kernel import KernelType
 from tests.integration.conftest import AGENT, served
+
+pytestmark = pytest.mark.story
 
 
 def test_a_config_written_over_and_over_costs_one_assembly_and_one_reboot(play):

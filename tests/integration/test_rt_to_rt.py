@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.sim.bases import default_bases
 from mcd_rt.sim.image import Layer, kernel_rt_packages, write_layout
@@ -9,6 +11,8 @@ from mcd_rt.sim.node import SimulatedNode
 from mcd_rt.sim.scene import Scene, write_settings
 from mcd_rt.sim.world import Origin
 from tests.integration.conftest import AGENT, Told
+
+pytestmark = pytest.mark.story
 
 SUFFIXES = ("core", "modules", "modules-core", "modules-extra", "kvm")
 

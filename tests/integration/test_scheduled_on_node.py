@@ -10,6 +10,8 @@ from tests.integration.clocked import TUESDAY, staged
 from tests.integration.lockserver import lock_server
 from tests.integration.test_strategies_on_node import HOUR, arrives, waits
 
+pytestmark = pytest.mark.story
+
 IMMEDIATE = '[reboot]\nstrategy = "immediate"\n'
 WARNING = IMMEDIATE + "warning = 0.01\n"
 

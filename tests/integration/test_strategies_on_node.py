@@ -25,6 +25,8 @@ from tests.integration.conftest import AGENT, served
 from tests.integration.lockserver import FULL, lock_server, response
 from tests.integration.stories import configure, fill_cache, type_on
 
+pytestmark = pytest.mark.story
+
 HOUR = 3600.0
 SENTINEL = '[reboot]\nstrategy = "sentinel"\n[reboot.sentinel]\npath = "/run/mcd-rt/reboot-required"\n'
 PERMISSION = '[reboot]\nstrategy = "permission-file"\n'
