@@ -14,7 +14,8 @@ from tests.integration.stories import fill_cache, type_on
 @asynccontextmanager
 async def following(node, *arguments):
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mcd_rt", "status", "--follow", *arguments),
+        # A shell that runs its tests in the background has them ignore Ctrl-C: a terminal's shell does not.
+        *("env", "--default-signal=INT", sys.executable, "-m", "mcd_rt", "status", "--follow", *arguments),
         env=os.environ | node.environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
