@@ -40,8 +40,8 @@ from tests.system.container import prepared
 place, end = sys.argv[1:]
 hang = "import signal; open('/opt/mcd-rt/up', 'w').close(); signal.pause()"
 with prepared(Path(place)) as container:
-    print(container.name, flush=True)
     os.mkfifo(container.root / "opt/mcd-rt/up")
+    print(container.name, flush=True)
     if end == "fails":
         raise AssertionError("as asked")
     container.boot((), f'-c "{hang}"' if end == "is killed" else "-c 'print(1)'")

@@ -16,7 +16,7 @@ SHELF = "/var/lib/packages"
 UNASKED = ("--nodeps", "--nosignature")
 """The database knows no package of the host, so what ours requires is not asked for."""
 SLOW = "0.1 2024.9\n"
-ENABLE = "systemctl enable --now mcd-rt.service mcd-rt-fetch.socket mcd-rt-inspect.socket"
+ENABLE = "systemctl enable --now mcd-rt.service mcd-rt-fetch.socket mcd-rt-inspect.socket mcd-rt-hooks.socket"
 UNITS = ("mcd-rt.service", "mcd-rt-fetch.socket", "mcd-rt-inspect.socket", "mcd-rt-hooks.socket")
 
 

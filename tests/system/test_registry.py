@@ -374,8 +374,8 @@ def test_a_registry_that_falls_silent_is_not_waited_for(own, after):
             root,
             image,
             Code.IMAGE_UNREADABLE,
-            "nothing came for 1.2 s",
-            replace(PROMPT, idle_timeout=1.6),
+            "nothing came for 3 s",
+            replace(PROMPT, idle_timeout=4.0),
             wire,
         )
 
