@@ -96,7 +96,8 @@ def _connected(pinned: ImageReference, access: Access) -> Iterator[tuple[Connect
     """A connection, and what has to be said of it.
 
     The proxy judges what it is asked for, so of an index the index. Where that is rejected, it is asked for the image
-    behind it, of which everybody else who pulls would judge the signatures: podman, rpm-ostree, ``skopeo copy``.
+    behind it, of which everybody else who pulls would judge the signatures: podman, rpm-ostree, ``skopeo copy``. Where
+    that cannot be found out, it stays rejected.
     """
     with ExitStack() as stack:
         try:
@@ -104,7 +105,10 @@ def _connected(pinned: ImageReference, access: Access) -> Iterator[tuple[Connect
         except AgentError as error:
             if error.failure.code is not Code.IMAGE_REJECTED_BY_POLICY:
                 raise
-            digest = platform_digest(_Documents(pinned, access, None), pinned.digest, access.architecture)
+            try:
+                digest = platform_digest(_Documents(pinned, access, None), pinned.digest, access.architecture)
+            except AgentError as unknown:
+                raise error from unknown
             if digest == pinned.digest:
                 raise
             connection = stack.enter_context(Connection(replace(pinned, digest=digest), access))
