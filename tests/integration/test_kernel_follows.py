@@ -11,6 +11,8 @@ from tests.integration.asked import finalize, update
 from tests.integration.changes import Row, change, mixed
 from tests.integration.releases import CONTAINER, REPOSITORY, kernel_rpms, origin_of_mcd, os_of
 
+pytestmark = pytest.mark.story
+
 DEFAULT, REALTIME = KernelType.DEFAULT, KernelType.REALTIME
 EL9, NEXT = os_of(Release.EL9), os_of(Release.EL9_NEXT)
 BROUGHT = os_of(Release.EL9_REALTIME, REPOSITORY, "none")

@@ -13,6 +13,8 @@ from tests.integration.conftest import AGENT
 from tests.integration.releases import CONTAINER, KernelRpms, kernel_64k, node_with, os_of, publish_kernel
 from tests.integration.wishes import wish
 
+pytestmark = pytest.mark.story
+
 DEFAULT, REALTIME, PAGES_64K = KernelType.DEFAULT, KernelType.REALTIME, KernelType.PAGES_64K
 RELEASE = ("5.14.0", "284.rt14.284.el9")
 X86 = os_of(Release.EL9, CONTAINER, kernel_64k("5.14.0", "284.el9"))

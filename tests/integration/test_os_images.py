@@ -37,6 +37,8 @@ from tests.integration.osimages import (
 from tests.leaks import leaves_nothing
 from tests.unit import fake_skopeo
 
+pytestmark = pytest.mark.story
+
 
 @pytest.fixture
 def paths(tmp_path: Path) -> HostPaths:

@@ -14,6 +14,8 @@ from tests.integration.conftest import AGENT, served
 from tests.integration.lockserver import lock_server
 from tests.integration.stories import fill_cache, reaches, type_on
 
+pytestmark = pytest.mark.story
+
 TOP = Path(__file__).parents[2]
 DELIVERED = (TOP / "packaging/manifests/60-pool.toml").read_text()
 METRICS = '[metrics]\nlisten = "unix:/run/mcd-rt/metrics.sock"\n'

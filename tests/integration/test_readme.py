@@ -33,6 +33,7 @@ def fresh_copy(tmp_path):
     return tmp_path / "mcd-rt"
 
 
+@pytest.mark.story
 @pytest.mark.timeout(300)
 def test_the_demo_command_sets_everything_up_and_works(fresh_copy):
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}

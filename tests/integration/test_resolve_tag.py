@@ -25,6 +25,8 @@ from tests.effects_double import EffectsDouble
 from tests.leaks import leaves_nothing, run
 from tests.unit import fake_skopeo
 
+pytestmark = pytest.mark.story
+
 WORKER = (sys.executable, "-c", "import mcd_rt.content.worker as w; raise SystemExit(w.serve_standard_input())")
 TAGS = ContentSettings(idle_timeout=20, fetch_timeout=20, allow_tags=True)
 ANYTHING = '{"default": [{"type": "insecureAcceptAnything"}]}'

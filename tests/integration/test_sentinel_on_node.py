@@ -15,6 +15,8 @@ from mcd_rt.report.families import ATTEMPT_PHASE, STAGED_AT
 from tests.integration.clocked import staged
 from tests.integration.test_strategies_on_node import SENTINEL, arrives, waits
 
+pytestmark = pytest.mark.story
+
 PATH = "/run/mcd-rt/reboot-required"
 IMMEDIATE = '[reboot]\nstrategy = "immediate"\n'
 

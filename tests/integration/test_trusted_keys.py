@@ -18,6 +18,8 @@ from mcd_rt.sim.image import Layer, kernel_rt_packages, write_layout
 from tests.effects_double import EffectsDouble
 from tests.leaks import run
 
+pytestmark = pytest.mark.story
+
 WORKER = (sys.executable, "-c", "import mcd_rt.content.worker as w; raise SystemExit(w.serve_standard_input())")
 NAMES = ("kernel-rt-core",)
 PROMPT = ContentSettings(idle_timeout=20, fetch_timeout=20)

@@ -1,10 +1,14 @@
 """What blocks a node until somebody mends it on the node is noticed when it is mended: nobody has to say `retry`."""
 
+import pytest
+
 from mcd_rt.model.kernel import KernelType
 from mcd_rt.sim.demokey import FILE_NAME, PUBLIC_KEY
 from mcd_rt.sim.hostfiles import DAEMON_SETTINGS, lock_layering
 from tests.integration.conftest import AGENT, served
 from tests.integration.stories import configure
+
+pytestmark = pytest.mark.story
 
 RUNS = "realtime is wanted and runs"
 

@@ -24,6 +24,8 @@ from tests.leaks import run
 from tests.unit import fake_skopeo
 from tests.unit.nodes import on_default, situation
 
+pytestmark = pytest.mark.story
+
 RT = kernel_rt_packages("5.14.0", "284.rt14.284.el9", "x86_64", 9)
 NAMES = tuple(f"kernel-rt-{suffix}" for suffix in ("core", "modules", "modules-core"))
 SITUATION = situation(KernelType.REALTIME, on_default())

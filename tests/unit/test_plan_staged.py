@@ -10,6 +10,7 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.plan import Assembly, Change, Discard, NeedsContent, Reboot, Refused, Steady, Target
 from mcd_rt.model.record import Phase, Record
+from mcd_rt.model.settings import RebootSettings, Settings
 from mcd_rt.plan.ownership import is_ours
 from mcd_rt.plan.plan import make_plan
 from mcd_rt.plan.situation import Situation
@@ -55,6 +56,18 @@ def with_staged(wanted: KernelType, there: Deployment, target: Target | None = N
 def test_our_staged_target_is_rebooted_into(locked):
     plan = make_plan(with_staged(KernelType.REALTIME, replace(OUR_RT, locked=locked), RT))
     assert plan == Reboot("rhcos-staged.1", base_of(EL9).checksum, locked, on_staged=False, target=RT)
+
+
+def test_what_was_begun_in_this_boot_is_ours_under_whatever_name():
+    asked = with_staged(KernelType.REALTIME, OUR_RT, RT, deployment_id="")
+    assert is_ours(asked, OUR_RT)
+    assert isinstance(make_plan(asked), Reboot)
+
+
+def test_where_others_reboot_nothing_stays_locked():
+    asked = with_staged(KernelType.REALTIME, replace(OUR_RT, locked=True), RT)
+    asked = replace(asked, settings=Settings(reboot=RebootSettings(strategy="sentinel")))
+    assert make_plan(asked) == Discard(OUR_RT.id, "it is locked, and reboot.strategy leaves the reboot to others")
 
 
 def test_our_staged_default_kernel_is_rebooted_into():
