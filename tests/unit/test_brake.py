@@ -8,7 +8,16 @@ from mcd_rt.errors import Code, Failure
 from mcd_rt.model.plan import Held
 from mcd_rt.model.record import Record, Tries
 from mcd_rt.model.settings import RebootSettings
-from mcd_rt.plan.brake import DAY, count_reboot, judge_brake, release_brake, see_clock, see_running, tries_of
+from mcd_rt.plan.brake import (
+    DAY,
+    count_reboot,
+    judge_brake,
+    release_brake,
+    see_clock,
+    see_running,
+    tries_of,
+    uncount_reboot,
+)
 from tests.unit.nodes import EL8, EL8_RT, EL9, EL9_RT, target_of, verified
 
 SETTINGS = RebootSettings(attempts_per_target=3, per_day=4)
@@ -55,6 +64,14 @@ def test_another_target_has_attempts_of_its_own():
     assert judge_brake(record, B, SETTINGS, NOW) is None
     counted = count_reboot(record, B, NOW)
     assert (tries_of(counted, A), tries_of(counted, B)) == (3, 1)
+
+
+def test_a_reboot_that_was_called_off_in_time_was_none():
+    once, twice = after(NOW), after(NOW, NOW)
+    assert uncount_reboot(once, A) == Record()
+    assert uncount_reboot(twice, A) == once
+    counted = count_reboot(twice, B, NOW)
+    assert uncount_reboot(counted, B) == twice
 
 
 def test_the_budget_counts_whatever_the_targets():

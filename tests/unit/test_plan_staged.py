@@ -37,6 +37,7 @@ HTOP = Nevra.parse("htop-3.2.1-1.el9.x86_64")
 RT = target_of(EL9, EL9_RT)
 DEFAULT = target_of(EL9)
 OUR_RT = staged(on_flavor(EL9, EL9_RT))
+LEFT_TO_OTHERS = Settings(reboot=RebootSettings(strategy="sentinel"))
 
 
 def with_staged(wanted: KernelType, there: Deployment, target: Target | None = None, **changes: object) -> Situation:
@@ -66,8 +67,16 @@ def test_what_was_begun_in_this_boot_is_ours_under_whatever_name():
 
 def test_where_others_reboot_nothing_stays_locked():
     asked = with_staged(KernelType.REALTIME, replace(OUR_RT, locked=True), RT)
-    asked = replace(asked, settings=Settings(reboot=RebootSettings(strategy="sentinel")))
-    assert make_plan(asked) == Discard(OUR_RT.id, "it is locked, and reboot.strategy leaves the reboot to others")
+    assert make_plan(replace(asked, settings=LEFT_TO_OTHERS)) == Discard(
+        OUR_RT.id, "it is locked, and reboot.strategy leaves the reboot to others"
+    )
+
+
+def test_what_is_not_locked_and_of_no_target_of_ours_is_anothers_also_where_others_reboot():
+    there = replace(OUR_RT, locked=False)
+    asked = replace(with_staged(KernelType.REALTIME, there), settings=LEFT_TO_OTHERS)
+    assert not is_ours(asked, there)
+    assert is_ours(replace(asked, record=Record(attempt=attempt_of(RT, deployment_id=""))), there)
 
 
 def test_our_staged_default_kernel_is_rebooted_into():
