@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mcd_rt.content.fields import MAX_KEYS
 from mcd_rt.errors import AgentError, Code
+from mcd_rt.fileidentity import is_file
 from mcd_rt.hostpaths import HostPaths
 
 _PIECE = 64 * 1024
@@ -86,11 +87,4 @@ def _files(place: Path) -> list[Path]:
         found = sorted(place.iterdir()) if place.is_dir() else [place]
     except OSError:  # one place of several: what is found elsewhere decides
         return []
-    return [file for file in found if _is_file(file)]
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a link to where this user may not look: one of several, too
-        return False
+    return [file for file in found if is_file(file)]

@@ -1,7 +1,6 @@
 """The agent's side of a lock: asked of the server by way of the worker that has the network."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from mcd_rt.content.conversation import conversation
 from mcd_rt.content.errand import WORKER_ARGV, worker_for
@@ -9,6 +8,7 @@ from mcd_rt.content.frames import DoneFrame
 from mcd_rt.content.lockwords import LockFrame, LockRequest
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code, Failure
+from mcd_rt.fileidentity import is_file
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.record import Lock
 from mcd_rt.model.settings import Settings
@@ -32,7 +32,7 @@ async def ask_for_lock(
     """
     fleet = settings.reboot.fleet_lock
     ca = paths.below(fleet.ca or _TRUSTED)
-    certificates = str(ca) if fleet.ca or _is_file(ca) else ""
+    certificates = str(ca) if fleet.ca or is_file(ca) else ""
     request = LockRequest(lock.url, lock.group, lock.id, take, certificates, max(1, int(fleet.timeout * 1000)))
     worker = worker_for("fetch", settings.content, paths, worker_argv)
     try:
@@ -47,10 +47,3 @@ async def ask_for_lock(
         return None
     reason = f"{lock.url} has no slot in the group {lock.group} for {lock.id}: {answer.said or 'it does not say why'}"
     return Failure(Code.LOCK_REFUSED, reason, "other nodes reboot now, or one that failed keeps its slot")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # not to be seen by this user: nor would the worker see it
-        return False

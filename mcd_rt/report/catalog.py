@@ -1,7 +1,7 @@
 """The journal's catalogue: what ``journalctl -x`` adds to each line of ours, from the texts of ``mcd-rt explain``.
 
-``python packaging/manual`` writes it. The format: systemd.io, "Journal Message
-Catalogs"; ``@FIELD@`` is replaced by what the line has.
+``python packaging/manual`` writes it. The format: systemd.io, "Journal Message Catalogs"; ``@FIELD@`` is replaced by
+what the line has.
 """
 
 from collections.abc import Mapping
