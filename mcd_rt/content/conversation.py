@@ -142,12 +142,26 @@ class Conversation:
         except OSError as error:
             raise await self._ended() from error
 
+    async def send_file(self, name: str, descriptor: int) -> None:
+        """Pass a file to inspect, and what to call it; raises as ``send``."""
+        await self._talk(asyncio.get_running_loop().sock_sendall(self._connection, frames.encode_name(name)))
+        await self.send_descriptors((descriptor,))
+
+    async def end_sending(self) -> None:
+        """Nothing more is sent; raises as ``send``."""
+        try:
+            self._connection.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise await self._ended() from error
+
     async def receive(self) -> Frame:
         """The next frame.
 
         Raises ``AgentError``: what the worker says in an error frame, ``worker-timeout``, ``worker-failed``
         where it ended before or sent something else.
         """
+        # A read that need not wait does not yield: a worker that never pauses would stop the agent and its deadlines.
+        await asyncio.sleep(0)
         while (end := self._received.find(b"\n")) < 0:
             if len(self._received) >= frames.LINE:
                 raise AgentError(Code.WORKER_FAILED, f"the worker sent a line of more than {frames.LINE} bytes")
@@ -179,10 +193,12 @@ class Conversation:
         return bytes(self._room[:taken])
 
     async def _receive_into(self, room: memoryview) -> int:
-        loop = asyncio.get_running_loop()
-        # A read that need not wait does not yield: a worker that never pauses would stop the agent and its deadlines.
-        await asyncio.sleep(0)
-        taken = await self._talk(loop.sock_recv_into(self._connection, room))
+        try:  # what is there already is most of it, and costs nothing to wait for
+            taken = self._connection.recv_into(room)
+        except BlockingIOError:
+            taken = await self._talk(asyncio.get_running_loop().sock_recv_into(self._connection, room))
+        except OSError as error:
+            raise await self._ended() from error
         if not taken:
             raise await self._ended()
         return taken

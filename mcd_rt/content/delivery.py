@@ -10,33 +10,23 @@ from pathlib import Path
 from typing import Protocol
 
 from mcd_rt.content import frames
-from mcd_rt.content.archive import MemberData
 from mcd_rt.content.blob import Descriptor, Reader, verified
 from mcd_rt.content.frames import (
-    CHUNK,
-    MAX_TOLD,
-    ChunkFrame,
     Extent,
     FetchRequest,
-    FileFrame,
     Frame,
     ImageFrame,
     ImageRequest,
-    PackageFrame,
     ProgressFrame,
 )
-from mcd_rt.content.layers import rpms
 from mcd_rt.content.layout import open_layout
 from mcd_rt.content.link import Access
 from mcd_rt.content.manifest import Image
-from mcd_rt.content.overlay import Layer, Shadow
 from mcd_rt.content.registry import open_registry
-from mcd_rt.content.rpm import describe, peek
 from mcd_rt.content.skopeo import skopeo_for
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.content import Way
 from mcd_rt.model.image import ImageReference
-from mcd_rt.model.packageset import is_complete
 
 _PROGRESS_STEP = 1 << 20
 _MAX_SECRET = 1 << 20
@@ -76,17 +66,14 @@ def deliver(connection: socket.socket, request: FetchRequest) -> None:
         if request.extent is Extent.IDENTITY:
             return
         progress.begin(sum(layer.size for layer in image.layers))
-        sender = _Sender(connection, request)
-        shadow = Shadow()
+        from mcd_rt.content.sending import Sender  # noqa: PLC0415 - see _prepare
+
+        sender = Sender(connection, request)
         for blob in reversed(image.layers):
-            sender.over = is_complete(sender.sent, request.names, request.architecture)
-            if sender.over and request.extent is not Extent.ALL:
+            if sender.is_whole() and request.extent is not Extent.ALL:
                 break
-            layer = Layer()
             with source.open_layer(blob) as opened, verified(opened, blob, progress.add) as reader:
-                for path, data in rpms(reader, f"layer {blob.digest}", shadow, layer):
-                    sender.send_if_wanted(path, data)
-            shadow = layer.above(shadow)
+                sender.send_layer(reader, f"layer {blob.digest}")
         progress.end()
 
 
@@ -136,9 +123,15 @@ def opened_image(
             progress.repeat,
             progress.copied,
             introduce,
+            _prepare,
         )
         with open_registry(reference, access, layers=layers) as opened:
             yield opened
+
+
+def _prepare() -> None:
+    """What layers are read with takes as long to load as a proxy takes to start."""
+    import mcd_rt.content.sending  # noqa: F401, PLC0415 - see above
 
 
 def _pause(connection: socket.socket, progress: "Progress", seconds: float) -> None:
@@ -202,47 +195,3 @@ class Progress:
         """Say how far it is, whether or not that is news."""
         self._said = self._done
         _send(self._connection, ProgressFrame(self._done, self._total))
-
-
-class _Sender:
-    """Passes on the RPMs whose header has a name that was asked for, within the limits."""
-
-    def __init__(self, connection: socket.socket, request: FetchRequest) -> None:
-        self._connection = connection
-        self._request = request
-        self.sent: list[PackageFrame] = []
-        self.over = False  # a fetch would not have come so far: the rest is told, not sent
-        self._told = 0
-
-    def send_if_wanted(self, path: str, data: MemberData) -> None:
-        size = data.left
-        found = peek(data.read, path)
-        if found.name not in self._request.names:
-            return
-        if self.over:
-            self._tell(describe(found.prefix, path))
-            return
-        if len(self.sent) >= self._request.max_packages:
-            raise _too_large(f"the image has more than {self._request.max_packages} of the packages asked for")
-        if size > self._request.max_package_bytes:
-            raise _too_large(f"{path} has {size} bytes, more than {self._request.max_package_bytes}")
-        self.sent.append(describe(found.prefix, path))
-        _send(self._connection, FileFrame(path, size))
-        for start in range(0, len(found.prefix), CHUNK):
-            self._send_chunk(found.prefix[start : start + CHUNK])
-        while chunk := data.take(CHUNK):
-            self._send_chunk(chunk)
-
-    def _tell(self, package: PackageFrame) -> None:
-        self._told += 1
-        if self._told > MAX_TOLD:
-            raise _too_large(f"the older layers of the image have more than {MAX_TOLD} of the packages asked for")
-        _send(self._connection, package)
-
-    def _send_chunk(self, chunk: bytes) -> None:
-        _send(self._connection, ChunkFrame(len(chunk)))
-        self._connection.sendall(chunk)
-
-
-def _too_large(message: str) -> AgentError:
-    return AgentError(Code.IMAGE_TOO_LARGE, message, "raise the limits in [content] if this image is meant")

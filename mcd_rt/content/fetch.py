@@ -1,18 +1,17 @@
-"""Fetching: an image's packages by way of a worker, into the cache, then inspected by another worker.
+"""Fetching: an image's packages by way of a worker, into the cache, each inspected by another worker as it comes.
 
 The agent parses nothing foreign: it writes bytes into files it names itself and hashes them on the way. What
 they are, and who signed them, it learns from the second worker, which has the open files and nothing else.
 """
 
 import logging
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from mcd_rt.content import cache
-from mcd_rt.content.conversation import Conversation, Listening, Worker, conversation
+from mcd_rt.content.conversation import Listening, Worker, conversation
 from mcd_rt.content.errand import (
     WORKER_ARGV,
     Question,
@@ -24,23 +23,15 @@ from mcd_rt.content.errand import (
     within,
     worker_for,
 )
-from mcd_rt.content.frames import (
-    DESCRIPTORS_AT_ONCE,
-    DoneFrame,
-    Extent,
-    FetchRequest,
-    ImageFrame,
-    InspectRequest,
-    PackageFrame,
-)
-from mcd_rt.content.keys import digest_of_key, find_keys, identity_of_keys, open_keys
-from mcd_rt.content.receive import Received, Receiver
+from mcd_rt.content.frames import Extent, FetchRequest, ImageFrame
+from mcd_rt.content.judging import Inspection, Judged, judging
+from mcd_rt.content.keys import find_keys
+from mcd_rt.content.receive import Receiver
 from mcd_rt.content.resolve import not_pinned
 from mcd_rt.effects import Effects
-from mcd_rt.errors import AgentError, Code
 from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
-from mcd_rt.model.content import Content, Judge, Package, Reading, Way
+from mcd_rt.model.content import Content, Reading, Way
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.settings import ContentSettings
@@ -65,28 +56,13 @@ class Fetched:
 
 
 @frozen
-class _Judged:
-    """What the second worker found: the packages, who judged them, and the identity of the keys for that."""
-
-    packages: tuple[Package, ...] = ()
-    judge: Judge = Judge.NOBODY
-    keys: str = ""
-
-
-@frozen
 class _Job:
-    """What does not change during a fetch.
+    """What does not change during a fetch; ``secrets`` is empty where the worker has to find its own."""
 
-    ``keys`` is ``None`` where signatures are not asked for, ``secrets`` is empty where the worker has to find its own.
-    """
-
-    effects: Effects
-    settings: ContentSettings
     fetcher: Worker
-    inspector: Worker
     request: FetchRequest
-    keys: tuple[Path, ...] | None
     secrets: tuple[Path, ...]
+    inspection: Inspection
 
 
 async def fetch_content(
@@ -154,14 +130,15 @@ async def fetch_image(
         with scratch_for(effects, paths, image, fetcher) as scratch:
             question = Question(image, names, architecture or platform.machine(), extent, scratch)
             request = request_for(question, settings, host)
-            secrets = secrets_for(fetcher, image, request)
-            job = _Job(effects, settings, fetcher, inspector, request, keys, secrets)
+            inspection = Inspection(effects, inspector, settings.idle_timeout, names, keys)
             allowance = max(0, settings.max_cache_bytes - cache.used_bytes(paths))
             place = cache.create(effects, paths, digest)
             receiver = Receiver(
                 effects, place, request, on_progress, allowance, lambda said: tell_reading(image, said, on_reading)
             )
-            judged = await within(settings.fetch_timeout, _packages(job, receiver))
+            with closing(receiver):
+                job = _Job(fetcher, request, secrets_for(fetcher, image, request), inspection)
+                judged = await within(settings.fetch_timeout, _packages(job, receiver))
         said = receiver.image or ImageFrame(digest, "", "", "", Way.LAYOUT, "")
         content = Content(image.digest or said.digest, judged.packages, judged.judge, said.way, said.why)
         if image.digest:  # what a tag meant is nothing to come back to
@@ -184,63 +161,14 @@ def scratch_for(effects: Effects, paths: HostPaths, image: ImageReference, worke
         cache.remove_scratch(effects, paths)
 
 
-async def _packages(job: _Job, receiver: Receiver) -> _Judged:
-    async with conversation(job.effects, job.fetcher, job.settings.idle_timeout) as talk:
+async def _packages(job: _Job, receiver: Receiver) -> Judged:
+    """Whatever is wrong with the image is told before what is wrong with its packages, being the cause of that."""
+    inspection = job.inspection
+    async with conversation(inspection.effects, job.fetcher, inspection.idle_timeout) as talk:
         await ask(talk, job.request, job.secrets)
-        received = await receiver.receive_all(talk)
-    if not received:
-        return _Judged()
-    async with conversation(job.effects, job.inspector, job.settings.idle_timeout) as talk:
-        return await _inspect(job, talk, received)
-
-
-async def _inspect(job: _Job, talk: Conversation, received: Sequence[Received]) -> _Judged:
-    keys = job.keys or ()
-    files = tuple(file.origin for file in received)
-    await talk.send(InspectRequest(files, tuple(key.name for key in keys), job.keys is not None))
-    judging = await _send_keys(talk, keys)
-    found = [
-        package
-        for start in range(0, len(received), DESCRIPTORS_AT_ONCE)
-        for package in await _inspected(talk, received[start : start + DESCRIPTORS_AT_ONCE], job)
-    ]
-    if not isinstance(await talk.receive(), DoneFrame):
-        raise AgentError(Code.WORKER_FAILED, "the worker went on after it had inspected everything")
-    judges = {judge for _, judge in found}
-    packages = sorted((package for package, _ in found), key=lambda package: (package.nevra, package.sha256))
-    return _Judged(tuple(packages), judges.pop() if len(judges) == 1 else Judge.NOBODY, judging)
-
-
-async def _send_keys(talk: Conversation, keys: Sequence[Path]) -> str:
-    """Hand over the keys; their identity, of the very files that are handed over."""
-    digests: list[str] = []
-    for start in range(0, len(keys), DESCRIPTORS_AT_ONCE):
-        batch = keys[start : start + DESCRIPTORS_AT_ONCE]
-        with open_keys(batch) as descriptors:
-            digests += map(digest_of_key, batch, descriptors)
-            await talk.send_descriptors(descriptors)
-    return identity_of_keys(digests) if digests else ""
-
-
-async def _inspected(talk: Conversation, batch: Sequence[Received], job: _Job) -> list[tuple[Package, Judge]]:
-    with ExitStack() as stack:
-        descriptors = []
-        for file in batch:
-            descriptors.append(cache.open_file(file.path))
-            stack.callback(os.close, descriptors[-1])
-        await talk.send_descriptors(descriptors)
-    return [await _package(talk, file, job) for file in batch]
-
-
-async def _package(talk: Conversation, file: Received, job: _Job) -> tuple[Package, Judge]:
-    frame = await talk.receive()
-    if not isinstance(frame, PackageFrame):
-        raise AgentError(Code.WORKER_FAILED, f"the worker did not say what {file.origin} is")
-    if frame.nevra.name not in job.request.names:
-        raise AgentError(Code.WORKER_FAILED, f"the worker sent {frame.nevra}, which nobody asked for")
-    if job.keys is not None and frame.judge is Judge.NOBODY:
-        raise AgentError(Code.WORKER_FAILED, f"the worker did not judge the signature of {frame.nevra}")
-    package = Package(
-        frame.nevra, file.path.name, file.size, file.sha256, frame.kernel_release, frame.provides, frame.requires
-    )
-    return package, frame.judge
+        async with judging(inspection) as judge:
+            while await receiver.announced(talk):
+                if (file := await receiver.receive(talk)) is not None:
+                    await judge.add(file)
+            await receiver.make_durable()
+            return await judge.judged()

@@ -5,11 +5,11 @@ The agent sends one request line. The worker answers with frames: a JSON object 
 its ``file`` frame and the chunks that follow until ``size`` bytes of it were sent, so that an error or
 progress can be said in the middle of one.
 
-    → {"op": "fetch", "image": ..., "names": [...], ...}      → {"op": "inspect", "keys": [...], "files": [...], ...}
-    ← {"image": {"digest": ..., "way": "proxy", ...}}         → descriptors of the keys, then of the files
-    ← {"progress": {"bytes": 0, "total": 71350000}}           ← {"package": {...}}   one a file, in order
-    ← {"file": "kernel-rt-core-....rpm", "size": 26061020}    ← {"done": true}
-    ← {"chunk": 262144} + 262144 bytes ...
+    → {"op": "fetch", "image": ..., "names": [...], ...}      → {"op": "inspect", "keys": [...], "signed": true}
+    ← {"image": {"digest": ..., "way": "proxy", ...}}         → descriptors of the keys
+    ← {"progress": {"bytes": 0, "total": 71350000}}           → {"file": "kernel-rt-core-....rpm"} + its descriptor
+    ← {"file": "kernel-rt-core-....rpm", "size": 26061020}      ... whenever there is another; then nothing more
+    ← {"chunk": 262144} + 262144 bytes ...                    ← {"package": {...}}   one a file, in order
     ← {"done": true}, or {"error": {"code": ..., "message": ..., "hint": ...}} at any point
 
     → {"op": "os", "image": ..., ...}                         → {"op": "repository", "image": ..., "max_files": ...}
@@ -45,7 +45,9 @@ from mcd_rt.content.requests import (
     OsRequest,
     RepositoryRequest,
     Request,
+    decode_name,
     decode_request,
+    encode_name,
     encode_request,
 )
 from mcd_rt.errors import AgentError, Code, Failure
@@ -69,7 +71,9 @@ __all__ = [
     "RepositoryRequest",
     "Request",
     "checked_package",
+    "decode_name",
     "decode_request",
+    "encode_name",
     "encode_request",
 ]
 

@@ -1,13 +1,16 @@
 """The worker's second job: what the packages behind descriptors are, and who signed them, as frames on a socket."""
 
 import os
+import select
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from mcd_rt.content import frames
-from mcd_rt.content.frames import DESCRIPTORS_AT_ONCE, InspectRequest, PackageFrame
+from mcd_rt.content.fields import MAX_FILES
+from mcd_rt.content.frames import DESCRIPTORS_AT_ONCE, InspectRequest, PackageFrame, decode_name
+from mcd_rt.content.line import read_line
 from mcd_rt.content.rpm import inspecting
 from mcd_rt.content.trust import MAX_KEY, DigestsOnly, Key, Trust, signed_by
 from mcd_rt.errors import AgentError, Code
@@ -17,46 +20,69 @@ _AT_ONCE = 4
 
 
 def inspect_packages(connection: socket.socket, request: InspectRequest) -> None:
-    """Take the descriptors that follow the request and say what each file is, in their order.
+    """Take the files that follow the request, and say what each is, in their order, as soon as it is known.
 
-    Raises ``AgentError``: ``package-*``, ``worker-failed`` where other descriptors come than were announced.
+    The agent sends a file when it has one, which may be long after the one before; it has sent all when it shuts down
+    its side of the socket. Raises ``AgentError``: ``package-*``, ``worker-failed`` where something else comes than was
+    announced.
     """
     keys = tuple(
-        Key(name, _content(key))
-        for names, batch in _received(connection, request.keys)
-        for name, key in zip(names, batch, strict=True)
+        Key(name, _content(key)) for name, key in zip(request.keys, _keys(connection, len(request.keys)), strict=True)
     )
-    with signed_by(keys) if request.signed else nullcontext(DigestsOnly()) as trust:
-        for names, batch in _received(connection, request.files):
-            for package in _inspected(names, batch, trust):
-                connection.sendall(frames.encode(package))
+    with signed_by(keys) if request.signed else nullcontext(DigestsOnly()) as trust, ExitStack() as stack:
+        begun: deque[Callable[[], PackageFrame]] = deque()
+        count, more = 0, True
+        while more or begun:
+            if not more or len(begun) == _AT_ONCE or (begun and not _is_readable(connection)):
+                connection.sendall(frames.encode(begun.popleft()()))
+            elif line := read_line(connection, frames.LINE):
+                count += 1
+                if count > MAX_FILES:
+                    raise _unexpected(f"more than {MAX_FILES} files")
+                begun.append(stack.enter_context(_begun(connection, decode_name(line), trust)))
+            else:
+                more = False
 
 
-def _inspected(names: Sequence[str], descriptors: Sequence[int], trust: Trust) -> Iterator[PackageFrame]:
-    begun: deque[Callable[[], PackageFrame]] = deque()
-    with ExitStack() as stack:
-        for name, descriptor in zip(names, descriptors, strict=True):
-            begun.append(stack.enter_context(inspecting(descriptor, name, trust)))
-            if len(begun) == _AT_ONCE:
-                yield begun.popleft()()
-        while begun:
-            yield begun.popleft()()
+@contextmanager
+def _begun(connection: socket.socket, name: str, trust: Trust) -> Iterator[Callable[[], PackageFrame]]:
+    """An inspection of the file that comes next; its descriptor is closed with the block."""
+    [descriptor] = _received(connection, 1)
+    try:
+        with inspecting(descriptor, name, trust) as finish:
+            yield finish
+    finally:
+        os.close(descriptor)
 
 
-def _received(connection: socket.socket, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[int]]]:
-    """These names in batches, with the descriptors the agent sends for them, open until the next batch."""
-    for start in range(0, len(names), DESCRIPTORS_AT_ONCE):
-        batch = names[start : start + DESCRIPTORS_AT_ONCE]
-        _, descriptors, flags, _ = socket.recv_fds(connection, 1, len(batch), socket.MSG_CMSG_CLOEXEC)
+def _is_readable(connection: socket.socket) -> bool:
+    return bool(select.select([connection], [], [], 0)[0])
+
+
+def _keys(connection: socket.socket, count: int) -> Iterator[int]:
+    """So many descriptors, in batches, each open until the next is asked for."""
+    while count:
+        batch = _received(connection, min(count, DESCRIPTORS_AT_ONCE))
+        count -= len(batch)
         try:
-            if len(descriptors) != len(batch) or flags & socket.MSG_CTRUNC:
-                raise AgentError(
-                    Code.WORKER_FAILED, f"the worker was sent {len(descriptors)} descriptors, expected {len(batch)}"
-                )
-            yield batch, descriptors
+            yield from batch
         finally:
-            for descriptor in descriptors:
+            for descriptor in batch:
                 os.close(descriptor)
+
+
+def _received(connection: socket.socket, count: int) -> list[int]:
+    """So many descriptors, which come with one byte."""
+    _, descriptors, flags, _ = socket.recv_fds(connection, 1, count, socket.MSG_CMSG_CLOEXEC)
+    if len(descriptors) != count or flags & socket.MSG_CTRUNC:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise _unexpected(f"{len(descriptors)} descriptors, expected {count}")
+    return descriptors
+
+
+def _unexpected(what: str) -> AgentError:
+    return AgentError(Code.WORKER_FAILED, f"the worker was sent {what}")
 
 
 def _content(descriptor: int) -> bytes:

@@ -29,7 +29,7 @@ class Access:
 
     ``pause`` waits that many seconds before the next try, ``alive`` is called while known bytes are read again,
     ``on_copied`` is told bytes copied and in all, ``on_found`` which image it is, how it is read and why so, before any
-    of its layers is.
+    of its layers is. ``meanwhile`` is called once a proxy was started, which takes a while to answer.
     """
 
     skopeo: Skopeo
@@ -41,6 +41,7 @@ class Access:
     alive: Callable[[], None]
     on_copied: Callable[[int, int], None]
     on_found: Callable[[Image, Way, str], None]
+    meanwhile: Callable[[], None]
 
 
 class Connection:
@@ -87,6 +88,7 @@ class Connection:
             proxy = self._stack.enter_context(
                 open_proxy(argv, skopeo.environment, self.access.patience, str(self._reference), skopeo.descriptors)
             )
+            self.access.meanwhile()
             self.version = proxy.initialize()
             self._image = proxy.open_image(address_of(self._reference))
         except AgentError:

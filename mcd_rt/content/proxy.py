@@ -12,6 +12,7 @@ import os
 import re
 import select
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
@@ -24,7 +25,8 @@ from mcd_rt.frozen import frozen
 
 _PACKET = 32 * 1024  # the proxy's own limit
 _PIPE = 1 << 20  # what everybody may ask for
-_AT_ONCE = 64 * 1024  # it writes half of that; room for more is mapped and unmapped for every read
+_AT_ONCE = 256 * 1024
+_BREATH = 0.001  # seconds; it writes 32 KiB at a time, and to be woken for each costs both more than the bytes do
 _NUMBER = (1 << 53) - 1  # the proxy's own limit
 _BLOB_SIZE_UNKNOWN = -1
 _VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})*")
@@ -194,6 +196,7 @@ class Pipe:
         self._patience = patience
         self._taken = 0
         self._over = False
+        self._is_ahead = False  # of what is written: the last read took less than it could
         self._waiting = select.poll()
         self._waiting.register(descriptor, select.POLLIN)
 
@@ -203,7 +206,11 @@ class Pipe:
             return b""
         if not self._waiting.poll(self._patience * 1000):
             raise self._proxy.silent()
-        data = os.read(self._descriptor, min(size, _AT_ONCE))
+        if self._is_ahead and self._promised > _AT_ONCE:
+            time.sleep(_BREATH)  # noqa: TID251 - no event says how full a pipe is
+        wanted = min(size, _AT_ONCE)
+        data = os.read(self._descriptor, wanted)
+        self._is_ahead = len(data) < wanted
         self._taken += len(data)
         if not data:
             self._finish()

@@ -32,7 +32,7 @@ _MAX_PROGRESS_FRAMES = 1 << 16
 
 @frozen
 class Received:
-    """A durable file nobody has looked into; ``origin`` is its path in the image, for people only."""
+    """A file nobody has looked into; ``origin`` is its path in the image, for people only."""
 
     origin: str
     path: Path
@@ -41,7 +41,7 @@ class Received:
 
 
 class Receiver:
-    """Takes the answer to one fetch request, believing the worker nothing that can be counted."""
+    """Takes the answer to one fetch request, believing the worker nothing that can be counted; to be closed."""
 
     def __init__(
         self,
@@ -63,33 +63,69 @@ class Receiver:
         self._on_image = on_image
         self._progress_frames = 0
         self._files = 0
+        self._announced = FileFrame("", 0)
+        self._known: set[str] = set()
+        self._written: list[tuple[Path, int]] = []
         self._allowance = allowance
         self.image: ImageFrame | None = None
         self.told: list[Nevra] = []  # what lies in layers that a fetch leaves alone
 
-    async def receive_all(self, talk: Conversation) -> tuple[Received, ...]:
-        """All files up to the end of the answer, of equal ones the first.
+    async def announced(self, talk: Conversation) -> bool:
+        """Whether a file is to be received next; not at the end of the answer.
 
         Raises ``AgentError``: what ``Conversation.receive`` raises, ``worker-failed`` for an answer out of
-        order or beyond the limits of the request, ``cache-full``, ``write-failed``.
+        order or beyond the limits of the request.
         """
-        received: dict[str, Received] = {}
         while not isinstance(frame := await self._next(talk), DoneFrame):
             if isinstance(frame, ImageFrame) and self.image is None and not self._files:
                 self.image = frame
                 self._on_image(frame)
-                continue
-            if isinstance(frame, PackageFrame) and self._request.extent is Extent.ALL:
+            elif isinstance(frame, PackageFrame) and self._request.extent is Extent.ALL:
                 self._note(frame)
-                continue
-            if not isinstance(frame, FileFrame):
+            elif isinstance(frame, FileFrame):
+                self._check(frame)
+                self._announced = frame
+                return True
+            else:
                 raise _lie(f"sent {type(frame).__name__} where a file or the end was due")
-            file = await self._receive(talk, frame)
-            if file.sha256 in received:
-                with writing(file.path):
-                    self._effects.remove(file.path)
-            received.setdefault(file.sha256, file)
-        return tuple(received.values())
+        return False
+
+    async def receive(self, talk: Conversation) -> Received | None:
+        """The file that was announced, on its way to the disk; nothing, and no file, for one that came before.
+
+        Raises ``AgentError``: as ``announced``, and ``write-failed``.
+        """
+        path = self._entry / f"{self._files - 1}.rpm"
+        with writing(path):
+            descriptor = self._effects.create(path, 0o600)
+        self._written.append((path, descriptor))
+        sha256 = await self._write(talk, self._announced.size, descriptor, path)
+        if sha256 in self._known:
+            os.close(self._written.pop()[1])
+            with writing(path):
+                self._effects.remove(path)
+            return None
+        self._known.add(sha256)
+        return Received(self._announced.file, path, self._announced.size, sha256)
+
+    async def make_durable(self) -> None:
+        """Have what was received on the disk, without keeping up who waits; raises ``AgentError`` (``write-failed``).
+
+        All at the end, when there is nothing to receive that would have to wait for it.
+        """
+        await in_thread(self._sync)
+
+    def _sync(self, go_on: Callable[[], None]) -> None:
+        for path, descriptor in self._written:
+            go_on()
+            with writing(path):
+                self._effects.fsync(descriptor)
+
+    def close(self) -> None:
+        """Let go of the files; what was received stays."""
+        for _, descriptor in self._written:
+            os.close(descriptor)
+        self._written.clear()
 
     def _note(self, frame: PackageFrame) -> None:
         if frame.nevra.name not in self._request.names:
@@ -106,23 +142,13 @@ class Receiver:
             self._on_progress(frame.done, frame.total)
         return frame
 
-    async def _receive(self, talk: Conversation, frame: FileFrame) -> Received:
-        path = self._entry / f"{self._files}.rpm"
+    def _check(self, frame: FileFrame) -> None:
         self._files += 1
         if self._files > self._request.max_packages:
             raise _lie(f"sent more than {self._request.max_packages} files")
         if frame.size > self._request.max_package_bytes:
             raise _lie(f"sent a file of {frame.size} bytes, more than {self._request.max_package_bytes}")
         self._check_room(frame)
-        with writing(path):
-            descriptor = self._effects.create(path, 0o600)
-        try:
-            sha256 = await self._write(talk, frame.size, descriptor, path)
-            with writing(path):
-                await in_thread(lambda _go_on: self._effects.fsync(descriptor))  # seconds, on a slow disk
-        finally:
-            os.close(descriptor)
-        return Received(frame.file, path, frame.size, sha256)
 
     def _check_room(self, frame: FileFrame) -> None:
         """The size of a file is known before its first byte comes: nothing is begun that has no room."""

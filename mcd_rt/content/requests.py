@@ -5,7 +5,7 @@ from enum import StrEnum, unique
 from typing import Protocol, assert_never
 
 from mcd_rt.content import fields
-from mcd_rt.content.fields import MAX_FILES, MAX_KEYS, JsonObject
+from mcd_rt.content.fields import MAX_KEYS, JsonObject
 from mcd_rt.content.lockwords import LockRequest, lock_request_fields, lock_request_of
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.frozen import frozen
@@ -119,12 +119,11 @@ class RepositoryRequest:
 
 @frozen
 class InspectRequest:
-    """Say what the RPMs behind the descriptors that follow are; ``files`` is what to call each of them.
+    """Say what the RPMs are that follow, each as a line (``encode_name``) and a descriptor, until no more come.
 
     ``signed``: each must be signed by one of the keys whose descriptors come before; ``keys`` are their names.
     """
 
-    files: tuple[str, ...]
     keys: tuple[str, ...] = ()
     signed: bool = False
 
@@ -150,12 +149,8 @@ def encode_request(request: Request) -> bytes:
         case RepositoryRequest():
             own = {"op": "repository", "max_files": request.max_files, "max_bytes": request.max_bytes}
             return _line(own | _image_fields(request))
-        case InspectRequest(files, keys, signed):
-            printable = {
-                key: [fields.printable(name, 256) for name in names]
-                for key, names in (("files", files), ("keys", keys))
-            }
-            return _line({"op": "inspect", **printable, "signed": signed})
+        case InspectRequest(keys, signed):
+            return _line({"op": "inspect", "keys": [fields.printable(key, 256) for key in keys], "signed": signed})
         case LockRequest():
             return _line(lock_request_fields(request))
         case _:
@@ -167,7 +162,24 @@ def decode_request(line: bytes) -> Request:
     try:
         return _request(fields.parse_object(line))
     except ValueError as error:
-        raise AgentError(Code.WORKER_FAILED, f"the worker was asked something it cannot read: {error}") from error
+        raise _unreadable(error) from error
+
+
+def encode_name(name: str) -> bytes:
+    """The line before the descriptor of a file to inspect: what to call it."""
+    return _line({"file": fields.printable(name, 256)})
+
+
+def decode_name(line: bytes) -> str:
+    """Raises ``AgentError`` (``worker-failed``) for anything but such a line."""
+    try:
+        return fields.text(fields.parse_object(line), "file", most=256)
+    except ValueError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: ValueError) -> AgentError:
+    return AgentError(Code.WORKER_FAILED, f"the worker was asked something it cannot read: {error}")
 
 
 def _line(values: JsonObject) -> bytes:
@@ -199,9 +211,7 @@ def _request(request: JsonObject) -> Request:
             max_files, max_bytes = (fields.integer(request, key, most=_NUMBER) for key in ("max_files", "max_bytes"))
             return RepositoryRequest(image, architecture, max_layers, max_files, max_bytes, *_image_read(request))
         case "inspect":
-            files = fields.texts(request, "files", most=MAX_FILES)
-            keys = fields.texts(request, "keys", most=MAX_KEYS)
-            return InspectRequest(files, keys, fields.boolean(request, "signed"))
+            return InspectRequest(fields.texts(request, "keys", most=MAX_KEYS), fields.boolean(request, "signed"))
         case "lock":
             return lock_request_of(request)
         case other:

@@ -62,7 +62,7 @@ async def _digest(
     receiver = Receiver(effects, paths.cache, request, lambda _done, _total: None, 0)
     async with conversation(effects, worker, settings.idle_timeout) as talk:
         await ask(talk, request, secrets_for(worker, question.image, request))
-        await receiver.receive_all(talk)
+        await receiver.announced(talk)
     if receiver.image is None:
         raise AgentError(Code.WORKER_FAILED, f"the worker did not say which image {question.image} is")
     said = receiver.image

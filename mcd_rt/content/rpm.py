@@ -93,10 +93,18 @@ def inspecting(descriptor: int, path: str, trust: Trust) -> Iterator[Callable[[]
         promised = _promised_digest(metadata, path)
     with trust.judging(descriptor, metadata, path) as judge:
 
-        def finish() -> PackageFrame:
+        def check_payload() -> None:
             if _payload_digest(descriptor, len(prefix)) != promised:
                 raise _corrupt(path, "the payload does not match its SHA-256 digest: cut short or changed")
-            judge()
+
+        def finish() -> PackageFrame:
+            try:
+                payload_is_known = judge()
+            except AgentError:
+                check_payload()  # if that is what the judge found, it is no question of signatures
+                raise
+            if not payload_is_known:
+                check_payload()
             with _parsing(path):
                 return replace(checked_package(_package(metadata, path)), judge=trust.judge)
 

@@ -7,7 +7,6 @@ sent.
 else. Plain synchronous code, and no import of the agent.
 """
 
-import gc
 import os
 import socket
 from types import TracebackType
@@ -24,12 +23,13 @@ from mcd_rt.content.frames import (
     OsRequest,
     RepositoryRequest,
 )
+from mcd_rt.content.line import read_line
 from mcd_rt.content.quiet import keep_quiet
 from mcd_rt.content.requests import MAX_REQUEST
 from mcd_rt.errors import AgentError, Code
 
-# Objects between two looks for garbage: by default every import has some, a tenth of the time a start takes.
-_MANY = 100_000
+# What may lie in the socket: twice as much as by default is taken in half as many turns.
+_ROOM = 1 << 20
 
 
 def serve_standard_input() -> int:
@@ -37,14 +37,12 @@ def serve_standard_input() -> int:
 
     Whatever else would print to standard output, the same socket, prints to standard error instead.
     """
-    gc.set_threshold(_MANY)
     connection = socket.socket(fileno=os.dup(0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
     os.dup2(2, 1)
     with connection:
         keep_quiet(connection)
-        status = serve(connection)
-    gc.freeze()  # the end would look through everything once more
-    return status
+        return serve(connection)
 
 
 def serve(connection: socket.socket) -> int:
@@ -88,7 +86,7 @@ class _LastWords:
 
 
 def _answer(connection: socket.socket) -> None:
-    request = frames.decode_request(_read_line(connection))
+    request = frames.decode_request(read_line(connection, MAX_REQUEST))
     match request:
         case FetchRequest():
             from mcd_rt.content.delivery import deliver  # noqa: PLC0415 - a start is half its imports
@@ -113,14 +111,6 @@ def _answer(connection: socket.socket) -> None:
         case _:
             assert_never(request)
     _send(connection, DoneFrame())
-
-
-def _read_line(connection: socket.socket) -> bytes:
-    # Byte by byte: what follows the line may carry descriptors, which a read across its end would lose.
-    line = bytearray()
-    while len(line) < MAX_REQUEST and (byte := connection.recv(1)) not in (b"", b"\n"):
-        line += byte
-    return bytes(line)
 
 
 def _send(connection: socket.socket, frame: Frame) -> None:

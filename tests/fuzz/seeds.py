@@ -319,9 +319,10 @@ def _worker_answers() -> Seeds:
 def _worker_requests() -> Seeds:
     fetch = FetchRequest("oci:/x:t", ("kernel-rt-core",), "x86_64", 64, 1 << 30, 512, "/", ("/a",), "/s", 1000)
     return {
-        "inspect": frames.encode_request(InspectRequest(("a.rpm", "b.rpm"))) + b"\x02",
-        "keys": frames.encode_request(InspectRequest(("a.rpm",), ("k",))) + b"\x01\x01",
-        "many": frames.encode_request(InspectRequest(tuple(f"{n}.rpm" for n in range(20)))) + b"\x10\x04",
+        "inspect": frames.encode_request(InspectRequest()) + b"\x01\x01",
+        "keys": frames.encode_request(InspectRequest(("k",))) + b"\x81\x01",
+        "many": frames.encode_request(InspectRequest()) + b"\x01" * 8,
+        "none": frames.encode_request(InspectRequest(("a", "b"))) + b"\x82\x00\x01",
         "fetch": frames.encode_request(fetch),
     }
 

@@ -33,6 +33,7 @@ NAMES = ("kernel-rt-core",)
 PIPE = b"|"
 """How a line begins that is what comes through a pipe, whose descriptor goes with the next line."""
 
+_NAMELESS = 0x80  # a byte from here on stands for descriptors as those of keys come: without a name
 _PATIENCE = 2.0
 _SETTINGS = ContentSettings(
     worker="socket", trust="digest-only", idle_timeout=_PATIENCE, fetch_timeout=_PATIENCE, max_package_bytes=1 << 20
@@ -76,7 +77,7 @@ def saying(said: bytes) -> Talk:
 
 
 def request(data: bytes) -> None:
-    """A hostile agent: a request, then a byte and a descriptor of a package as often as bytes follow it."""
+    """A hostile agent: a request, then descriptors of a package, some with a name, as the bytes after it say."""
     line, newline, rest = data.partition(b"\n")
     with documented(("worker-failed",)):
         asked = frames.decode_request(line[: frames.LINE])
@@ -87,7 +88,9 @@ def request(data: bytes) -> None:
         file.write(_package())
         ours.sendall(line + newline)
         for number in rest[:8]:
-            socket.send_fds(ours, [b"\0"], [file.fileno()] * (number % 20))
+            if number < _NAMELESS:
+                ours.sendall(frames.encode_name("a.rpm"))
+            socket.send_fds(ours, [b"\0"], [file.fileno()] * (number % _NAMELESS % 20))
         ours.shutdown(socket.SHUT_WR)
         with documented(("worker-failed",)):
             serve(theirs)

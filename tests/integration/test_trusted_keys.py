@@ -95,7 +95,7 @@ def test_the_keys_that_are_kept_in_mind_are_the_ones_that_were_handed_over(paths
         paths.below("/etc/pki/rpm-gpg/other").write_text("another")
         return digest_of_key(file, descriptor)
 
-    monkeypatch.setattr("mcd_rt.content.fetch.digest_of_key", withdrawn)
+    monkeypatch.setattr("mcd_rt.content.judging.digest_of_key", withdrawn)
     content = fetched(paths, image)
     assert loaded(paths, image) is None
     paths.below("/etc/pki/rpm-gpg/other").write_text(PUBLIC_KEY)

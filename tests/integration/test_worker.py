@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -101,7 +102,11 @@ def expect(error: AgentError, code: Code, message: str) -> None:
 
 
 def scripted(answer: bytes, then: str = "", *, phase: str = "fetch") -> tuple[str, ...]:
-    """A worker that answers one kind of request with these bytes and the other as it should."""
+    """A worker that answers one kind of request with these bytes, the other as it should, where there is no file."""
+    otherwise = {
+        "fetch": f"while connection.recv(65536): pass\n    connection.sendall({said(DoneFrame())!r})",
+        "inspect": "from mcd_rt.content.worker import serve\n    serve(connection)",
+    }[phase]
     code = f"""
 import os, socket
 connection = socket.socket(fileno=os.dup(0))
@@ -111,8 +116,7 @@ if b'"op":"{phase}"' in request:
     connection.sendall({answer!r})
     {then}
 else:
-    from mcd_rt.content.worker import serve
-    serve(connection)
+    {otherwise}
 """
     return (*(PYTHON if phase == "fetch" else (sys.executable, "-c")), code)
 
@@ -151,13 +155,11 @@ def test_every_file_is_durable_before_the_manifest_says_that_it_is_there(paths, 
     assert all(order.index(("fsync", str(entry / package.file))) < manifest for package in content.packages)
 
 
-def test_an_image_without_kernel_rt_is_content_without_packages_and_needs_no_inspection(tmp_path, paths):
-    effects = EffectsDouble()
+def test_an_image_without_kernel_rt_is_content_without_packages(tmp_path, paths):
     image = layout(tmp_path, Layer({"kernel-devel.rpm": build_rpm(Nevra("kernel-devel", 0, "1", "1", "x86_64"))}))
-    content = fetched(paths, image, effects=effects)
+    content = fetched(paths, image)
     assert (content.packages, content.trusted_by) == ((), Judge.NOBODY)
     assert cache.load(paths, image.digest, NAMES) == content
-    assert len(effects.subjects("spawn")) == 1
 
 
 def test_the_same_package_in_two_places_is_one(tmp_path, paths):
@@ -182,6 +184,28 @@ def test_more_packages_than_fit_in_a_batch_are_inspected(tmp_path, paths):
         entries[f"{nevra}.rpm"] = build_rpm(nevra)
     content = fetched(paths, layout(tmp_path, Layer(entries)))
     assert [package.nevra.release for package in content.packages] == [f"{n:02}" for n in range(20)]
+
+
+def test_a_package_is_inspected_while_others_still_arrive(tmp_path, paths, image):
+    """The worker that fetches ends its answer only when the other one has been given a file, or after the deadline."""
+    os.mkfifo(given := tmp_path / "given")
+    core = build_rpm(Nevra("kernel-rt-core", 0, "1", "1", "x86_64"))
+    answer = said(FileFrame("core.rpm", len(core)), ChunkFrame(len(core)), core)
+    code = f"""
+import os, socket
+from mcd_rt.content import inspection, worker
+connection = socket.socket(fileno=os.dup(0))
+if b'"op":"fetch"' in connection.recv(65536, socket.MSG_PEEK):
+    connection.sendall({answer!r})
+    open({str(given)!r}).close()
+    connection.sendall({said(DoneFrame())!r})
+else:
+    begun = inspection.inspecting
+    inspection.inspecting = lambda *given: (open({str(given)!r}, "w").close(), begun(*given))[1]
+    worker.serve(connection)
+"""
+    content = fetched(paths, image, (sys.executable, "-c", code))
+    assert [package.nevra.name for package in content.packages] == ["kernel-rt-core"]
 
 
 def test_a_fetch_replaces_what_was_there(paths, image):

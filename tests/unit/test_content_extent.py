@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mcd_rt.content import delivery, frames, worker
+from mcd_rt.content import frames, sending, worker
 from mcd_rt.content.frames import (
     ChunkFrame,
     DoneFrame,
@@ -94,7 +94,7 @@ def test_a_kernel_in_two_layers_is_sent_from_both(tmp_path):
 
 
 def test_more_than_anybody_needs_to_be_told_is_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(delivery, "MAX_TOLD", 2)
+    monkeypatch.setattr(sending, "MAX_TOLD", 2)
     said = answer(layout(tmp_path, OLD, RT), Extent.ALL)
     assert isinstance(said[-1], ErrorFrame)
     assert said[-1].failure.code is Code.IMAGE_TOO_LARGE

@@ -33,7 +33,7 @@ FRAMES = [
 REQUESTS = [
     FetchRequest("oci:/i@sha256:0", ("kernel-rt-core",), "x86_64", 64, 1 << 30, 512),
     FetchRequest("oci:/i", (), "x86_64", 0, 1 << 30, 512, extent=Extent.IDENTITY),
-    InspectRequest(("a.rpm",)),
+    InspectRequest(("a.asc", "b.asc"), signed=True),
 ]
 
 

@@ -1,6 +1,7 @@
 """Packages are inspected some at a time, told in their order, and dropped together when one of them is bad."""
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,15 +54,26 @@ def inspections(monkeypatch: pytest.MonkeyPatch) -> Inspections:
 
 def inspect_all() -> list[str]:
     ours, theirs = socket.socketpair()
-    with leaves_nothing(), ours, theirs, Path("/dev/null").open("rb") as file:
-        for start in range(0, len(NAMES), frames.DESCRIPTORS_AT_ONCE):
-            batch = NAMES[start : start + frames.DESCRIPTORS_AT_ONCE]
-            socket.send_fds(ours, [b"\0"], [file.fileno()] * len(batch))
-        inspect_packages(theirs, InspectRequest(NAMES))
+    with leaves_nothing(), ours, theirs:
+        for name in NAMES:
+            send(ours, name)
+        ours.shutdown(socket.SHUT_WR)
+        inspect_packages(theirs, InspectRequest())
         theirs.close()
-        said = ours.makefile("rb").read()
-    found = [frames.decode(line) for line in said.splitlines()]
-    return [frame.nevra.name for frame in found if isinstance(frame, PackageFrame)]
+        said = ours.makefile("rb").readlines()
+    return list(map(name_of, said))
+
+
+def send(connection: socket.socket, name: str) -> None:
+    connection.sendall(frames.encode_name(name))
+    with Path("/dev/null").open("rb") as file:
+        socket.send_fds(connection, [b"\0"], [file.fileno()])
+
+
+def name_of(line: bytes) -> str:
+    frame = frames.decode(line)
+    assert isinstance(frame, PackageFrame)
+    return frame.nevra.name
 
 
 def test_the_answers_are_in_the_order_of_the_files(inspections):
@@ -71,7 +83,29 @@ def test_the_answers_are_in_the_order_of_the_files(inspections):
 
 def test_one_is_begun_before_the_one_before_is_done_and_not_all_at_once(inspections):
     inspect_all()
-    assert 1 < inspections.unfinished_at_most < frames.DESCRIPTORS_AT_ONCE
+    assert 1 < inspections.unfinished_at_most < len(NAMES)
+
+
+def test_what_a_file_is_is_said_before_the_next_one_comes(inspections):
+    ours, theirs = socket.socketpair()
+    with leaves_nothing(), ours, theirs:
+        inspecting = threading.Thread(target=inspect_packages, args=(theirs, InspectRequest()))
+        inspecting.start()
+        said = ours.makefile("rb")
+        for name in NAMES[:3]:
+            send(ours, name)
+            assert name_of(said.readline()) == name
+        ours.shutdown(socket.SHUT_WR)
+        inspecting.join()
+        said.close()
+    assert inspections.left == 3
+
+
+def test_more_files_than_there_may_be_are_refused(inspections, monkeypatch):
+    monkeypatch.setattr(inspection, "MAX_FILES", 3)
+    with pytest.raises(AgentError, match="the worker was sent more than 3 files"):
+        inspect_all()
+    assert inspections.left == 3
 
 
 def test_a_bad_one_ends_those_that_were_begun(inspections):

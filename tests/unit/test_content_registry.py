@@ -62,6 +62,7 @@ class Host:
             lambda: None,
             lambda *said: self.copied.append(said),
             lambda _image, *said: self.told.append(said),
+            lambda: None,
         )
         with leaves_nothing(), ExitStack() as stack:
             source = stack.enter_context(open_registry(image or self.image, replace(access, **changes)))

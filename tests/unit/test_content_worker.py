@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,8 +47,10 @@ def fetching(image: ImageReference, **changes: object) -> FetchRequest:
     return replace(FetchRequest(str(image), NAMES, "x86_64", 64, 1 << 30, 512), **changes)
 
 
-def answer(request: Request | bytes, *batches: list[int]) -> tuple[list[Frame], dict[str, bytes], int]:
-    """All frames but chunks, the files in them, and the exit status."""
+def answer(
+    request: Request | bytes, *batches: list[int], inspected: Iterable[tuple[str, int]] = ()
+) -> tuple[list[Frame], dict[str, bytes], int]:
+    """All frames but chunks, the files in them, and the exit status; ``inspected`` are sent after the batches."""
     ours, theirs = socket.socketpair()
     status: list[int] = []
     thread = threading.Thread(target=lambda: status.append(worker.serve(theirs)))
@@ -58,6 +61,10 @@ def answer(request: Request | bytes, *batches: list[int]) -> tuple[list[Frame], 
         ours.sendall(request if isinstance(request, bytes) else frames.encode_request(request))
         for batch in batches:
             socket.send_fds(ours, [b"\0"], batch)
+        for name, descriptor in inspected:
+            ours.sendall(frames.encode_name(name))
+            socket.send_fds(ours, [b"\0"], [descriptor])
+        ours.shutdown(socket.SHUT_WR)
         if not batches:
             ours.shutdown(socket.SHUT_WR)
         with ours.makefile("rb") as stream:
@@ -71,8 +78,10 @@ def answer(request: Request | bytes, *batches: list[int]) -> tuple[list[Frame], 
     return said, files, status[0]
 
 
-def failure(request: Request | bytes, *batches: list[int]) -> tuple[Code, str]:
-    said, _, status = answer(request, *batches)
+def failure(
+    request: Request | bytes, *batches: list[int], inspected: Iterable[tuple[str, int]] = ()
+) -> tuple[Code, str]:
+    said, _, status = answer(request, *batches, inspected=inspected)
     assert status == 0
     assert isinstance(said[-1], ErrorFrame)
     return said[-1].failure.code, said[-1].failure.message
@@ -222,13 +231,14 @@ def test_a_limit_on_sizes_concerns_only_what_is_asked_for(tmp_path):
     assert answer(fetching(image, names=("no-such",), max_package_bytes=9))[0] == [DoneFrame()]
 
 
-def test_files_are_inspected_in_their_order_in_batches(tmp_path):
+def test_files_are_inspected_in_their_order(tmp_path):
     opened = []
     for n, data in enumerate(RT.values()):
         (tmp_path / str(n)).write_bytes(data)
         opened += [os.open(tmp_path / str(n), os.O_RDONLY)] * 5
     try:
-        said, _, _ = answer(InspectRequest(tuple(f"{n}.rpm" for n in range(20))), opened[:16], opened[16:])
+        named = [(f"{n}.rpm", descriptor) for n, descriptor in enumerate(opened)]
+        said, _, _ = answer(InspectRequest(), inspected=named)
     finally:
         for descriptor in set(opened):
             os.close(descriptor)
@@ -243,10 +253,9 @@ def inspected(tmp_path: Path, data: bytes, *keys: str) -> list[Frame]:
     for n, content in enumerate([*(key.encode() for key in keys), data]):
         (tmp_path / f"given-{n}").write_bytes(content)
         descriptors.append(os.open(tmp_path / f"given-{n}", os.O_RDONLY))
-    request = InspectRequest(("core.rpm",), tuple(f"key-{n}" for n in range(len(keys))), signed=True)
-    batches = [descriptors[:-1], descriptors[-1:]] if keys else [descriptors]
+    request = InspectRequest(tuple(f"key-{n}" for n in range(len(keys))), signed=True)
     try:
-        return answer(request, *batches)[0]
+        return answer(request, *filter(None, [descriptors[:-1]]), inspected=[("core.rpm", descriptors[-1])])[0]
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -268,7 +277,7 @@ def test_a_corrupt_file_is_named_as_it_was_called(tmp_path):
     (tmp_path / "0").write_bytes(CORRUPT)
     descriptor = os.open(tmp_path / "0", os.O_RDONLY)
     try:
-        code, message = failure(InspectRequest(("extensions/core.rpm",)), [descriptor])
+        code, message = failure(InspectRequest(), inspected=[("extensions/core.rpm", descriptor)])
     finally:
         os.close(descriptor)
     assert code is Code.PACKAGE_CORRUPT
@@ -279,6 +288,14 @@ def test_fewer_descriptors_than_announced_are_refused():
     assert failure(InspectRequest(("a", "b")), [0]) == (
         Code.WORKER_FAILED,
         "the worker was sent 1 descriptors, expected 2",
+    )
+
+
+def test_what_is_no_name_of_a_file_is_refused():
+    request = frames.encode_request(InspectRequest()) + b'{"file":1}\n'
+    assert failure(request) == (
+        Code.WORKER_FAILED,
+        "the worker was asked something it cannot read: file: expected a string, found a number",
     )
 
 
