@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mcd_rt import __version__
 from mcd_rt.errors import AgentError, Failure
-from mcd_rt.lean import import_asyncio_without_tls
+from mcd_rt.lean import import_asyncio_without_tls, seldom_look_for_garbage
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -39,9 +38,6 @@ _VERBS = (
 )
 """Each a module of this package; only the one that is asked for is imported: a daemon carries no simulator."""
 
-# Objects between two looks for garbage: by default every import has some, a tenth of the time a start takes.
-_MANY = 100_000
-
 _EXIT_CODES = """\
 exit codes:
   0   done, valid, healthy, nothing to do
@@ -61,12 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     match words:
         case ["run"]:  # the two that stay, or are waited for, load nothing that parses words they have not
+            seldom_look_for_garbage()
             import_asyncio_without_tls()
             from mcd_rt.cli.run import serve  # noqa: PLC0415 - only the verb that is asked for is imported
 
             return _ended(serve)
         case ["worker"]:
-            gc.set_threshold(_MANY)
+            seldom_look_for_garbage()
             from mcd_rt.content.worker import serve_standard_input  # noqa: PLC0415 - the same
 
             status = _ended(serve_standard_input)

@@ -102,9 +102,10 @@ class Document:
         return place_of(self.text, builder.found)
 
 
-def parse_document(text: bytes, source: str) -> Document:
+def parse_document(text: bytes, source: str, keys: frozenset[str]) -> Document:
     """Parse a text; ``source`` is the file's name, for messages and as a hint about the format.
 
+    ``keys`` are all that the getters will be asked for: mappings with none of them may be empty in the document.
     Raises ``ConfigInvalid`` with file, line and column for whatever is not one mapping in UTF-8 JSON or YAML:
     too large (64 MiB of JSON, 4 MiB of YAML), cut off, more than one document, nested deeper than 100 levels, a
     key twice in one mapping, aliases that recur or repeat more than 1 MiB, NaN and infinity, NUL bytes.
@@ -114,7 +115,7 @@ def parse_document(text: bytes, source: str) -> Document:
     decoded = _decode(text, source)
     if source.endswith(".json") or re.match(r'\s*\{\s*["}]', decoded):
         try:
-            return Document(source, decoded, is_json=True, root=read_json(text, decoded, source))
+            return Document(source, decoded, is_json=True, root=read_json(text, decoded, source, keys))
         except ConfigInvalid:
             if not source.endswith((".yaml", ".yml")):
                 raise

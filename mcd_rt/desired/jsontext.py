@@ -8,9 +8,10 @@ from mcd_rt.desired.tree import CUT_OFF, MAX_DEPTH, Tree, TreeBuilder, expect_ma
 from mcd_rt.errors import ConfigInvalid
 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
+_WHOLE = re.compile(r'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)  # whatever it is, up to a string cut off
 _NESTING = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 _ONE_KIND = bytes.maketrans(b"[]", b"{}")
-_NOT_STRUCTURE = bytes(set(range(256)) - {ord('"'), *_NESTING})
+_NOT_STRUCTURE = bytes(set(range(256)) - {ord('"'), ord(":"), *_NESTING})
 _NOT_STRUCTURE_NOR_ESCAPE = bytes(set(_NOT_STRUCTURE) - set(rb"\/bfnrtu"))
 
 
@@ -18,31 +19,63 @@ class _RefusedError(ValueError):
     """Raised by our hooks inside the json module; where, is found afterwards."""
 
 
-def read_json(text: bytes, decoded: str, source: str) -> dict[str, Tree]:
-    """The mapping in a text, given as bytes and decoded; raises ``ConfigInvalid`` as ``parse_document`` says."""
+def read_json(text: bytes, decoded: str, source: str, keys: frozenset[str]) -> dict[str, Tree]:
+    """The mapping in a text, given as bytes and decoded; raises ``ConfigInvalid`` as ``parse_document`` says.
+
+    Mappings inside of it that have none of the ``keys`` are empty in it.
+    """
     builder = TreeBuilder(decoded, source)
-    if _is_too_deep(text):
+    structure = _structure(text)
+    if _is_too_deep(structure):
         starts = [token.start() for token in _TOKEN.finditer(decoded)]
         depths = accumulate(_NESTING.get(ord(decoded[start]), 0) for start in starts)
         raise builder.too_deep(
             next((start for start, depth in zip(starts, depths, strict=True) if depth > MAX_DEPTH), 0)
         )
+    sizes: list[int] = []
     try:
-        tree: Tree = _DECODER.decode(decoded)
+        tree = _decode(decoded, sizes, keys)
     except json.JSONDecodeError as error:
+        before = _WHOLE.match(decoded, 0, error.pos)
+        assert before is not None  # it matches nothing at all, too
+        feed_json(TreeBuilder(before[0], source))  # raises where something in it is a fault
         raise _json_syntax(error, source) from error
     except _RefusedError as error:
         feed_json(builder)  # raises the same with its place
-        raise invalid_at(source, "found a key twice, or NaN or infinity") from error
+        raise invalid_at(source, "found NaN or infinity") from error
+    if sum(sizes) != structure.count(b":"):  # each is that of a pair: one was put into the place of another
+        feed_json(builder)  # raises it with its place
+        raise invalid_at(source, "found a key twice")
     return expect_mapping(tree, decoded, source)
 
 
-def _is_too_deep(text: bytes) -> bool:
-    """Whether JSON, or its part before the first fault, nests too deep; no loop over its characters in Python."""
+def _decode(text: str, sizes: list[int], keys: frozenset[str]) -> Tree:
+    """The tree; ``sizes`` gets those of its mappings, in which a key that was there twice is one.
+
+    What is in mappings that nobody will look at goes as soon as it came: of megabytes, nearly everything.
+    """
+    nothing: dict[str, Tree] = {}
+
+    def count(mapping: dict[str, Tree]) -> dict[str, Tree]:
+        sizes.append(len(mapping))
+        return nothing if keys.isdisjoint(mapping) else mapping
+
+    decoder = json.JSONDecoder(object_hook=count, parse_constant=_no_constant, parse_int=float)
+    tree: Tree = decoder.decode(text)
+    return tree
+
+
+def _structure(text: bytes) -> bytes:
+    """Brackets, all of one kind, and colons of a text in JSON, outside of its strings; no loop over its characters."""
     if b"\\" in text:
         text = text.translate(None, _NOT_STRUCTURE_NOR_ESCAPE).replace(rb"\\", b"").replace(rb"\"", b"")
     text = text.translate(_ONE_KIND, _NOT_STRUCTURE).replace(b'""', b"")
-    left = brackets = b"".join(text.split(b'"')[::2])
+    return b"".join(text.split(b'"')[::2])
+
+
+def _is_too_deep(structure: bytes) -> bool:
+    """Whether JSON, or its part before the first fault, nests too deep."""
+    left = brackets = structure.replace(b":", b"")
     for _ in range(MAX_DEPTH):
         left = left.replace(b"{}", b"")  # the innermost level
         if not left:
@@ -50,19 +83,8 @@ def _is_too_deep(text: bytes) -> bool:
     return max(accumulate(map(_NESTING.__getitem__, brackets)), default=0) > MAX_DEPTH
 
 
-def _unique(pairs: list[tuple[str, Tree]]) -> dict[str, Tree]:
-    tree = dict(pairs)
-    if len(tree) != len(pairs):
-        raise _RefusedError
-    return tree
-
-
 def _no_constant(_name: str) -> Tree:
     raise _RefusedError
-
-
-# One for all texts: a decoder is a cycle of references, which would keep what it stands beside in memory.
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=float)
 
 
 def _json_syntax(error: json.JSONDecodeError, source: str) -> ConfigInvalid:

@@ -20,9 +20,16 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.kernelargs import split_arguments
 
 _GROUP = "machineconfiguration.openshift.io"
+_ROLE = f"{_GROUP}/role"
 _REALTIME = ("spec", "realtime")
 _KERNEL_TYPE = ("spec", "kernelType")
 _ARGUMENTS = ("spec", "kernelArguments")
+_IMAGE, _EXTENSIONS_IMAGE = ("spec", "osImageURL"), ("spec", "baseOSExtensionsContainerImage")
+_EXTENSIONS, _FIPS = ("spec", "extensions"), ("spec", "fips")
+_LABELS, _NAME = ("metadata", "labels"), ("metadata", "name")
+_KIND, _VERSION = ("kind",), ("apiVersion",)
+_PATHS = (_REALTIME, _KERNEL_TYPE, _ARGUMENTS, _IMAGE, _EXTENSIONS_IMAGE, _EXTENSIONS, _FIPS, _LABELS, _NAME)
+_KEYS = frozenset(key for path in (*_PATHS, _KIND, _VERSION, (_ROLE,)) for key in path)
 
 
 @frozen
@@ -57,22 +64,22 @@ def parse_machine_config(text: bytes, source: str) -> MachineConfig:
     the default kernel, so next to ``64k-pages`` it is a contradiction. Raises ``ConfigInvalid`` that names the
     place, what was found and what was expected.
     """
-    document = parse_document(text, source)
+    document = parse_document(text, source, _KEYS)
     _check_identity(document)
-    name = document.string("metadata", "name")
+    name = document.string(*_NAME)
     if not name:
         found = "nothing" if name is None else describe(name)
-        raise document.invalid(("metadata", "name"), f"found {found}, expected the name of the MachineConfig")
+        raise document.invalid(_NAME, f"found {found}, expected the name of the MachineConfig")
     return MachineConfig(
         source=source,
         name=name,
         role=_role(document),
         kernel_type=_kernel_type(document),
-        os_image=document.string("spec", "osImageURL") or "",
-        extensions_image=document.string("spec", "baseOSExtensionsContainerImage") or "",
-        extensions=document.strings("spec", "extensions"),
+        os_image=document.string(*_IMAGE) or "",
+        extensions_image=document.string(*_EXTENSIONS_IMAGE) or "",
+        extensions=document.strings(*_EXTENSIONS),
         kernel_arguments=_kernel_arguments(document),
-        fips=document.boolean("spec", "fips"),
+        fips=document.boolean(*_FIPS),
     )
 
 
@@ -85,30 +92,33 @@ def _read(path: Path) -> bytes:
     """At most one byte more than may be parsed; a FIFO or device is refused, not waited for."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-            raise OSError(number, os.strerror(number) if stat.S_ISDIR(mode) else "Not a regular file")
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            number = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL
+            raise OSError(number, os.strerror(number) if number == errno.EISDIR else "Not a regular file")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(MAX_JSON_BYTES + 1)
+            text = file.read(min(found.st_size, MAX_JSON_BYTES) + 1)
+            if len(text) <= found.st_size:
+                return text
+            return text + file.read(MAX_JSON_BYTES + 1 - len(text))  # it grew meanwhile
     finally:
         os.close(descriptor)
 
 
 def _check_identity(document: Document) -> None:
-    if (kind := document.value("kind")) != "MachineConfig":
+    if (kind := document.value(*_KIND)) != "MachineConfig":
         found = "nothing" if kind is None else describe(kind)
-        raise document.invalid(("kind",), f"found {found}, expected MachineConfig")
-    version = document.value("apiVersion")
+        raise document.invalid(_KIND, f"found {found}, expected MachineConfig")
+    version = document.value(*_VERSION)
     if not isinstance(version, str) or not version.startswith(f"{_GROUP}/"):
         found = "nothing" if version is None else describe(version)
-        raise document.invalid(("apiVersion",), f"found {found}, expected {_GROUP}/v1")
+        raise document.invalid(_VERSION, f"found {found}, expected {_GROUP}/v1")
 
 
 def _role(document: Document) -> str:
     """The role label; labels are for people to set, so one that is no text is nobody's role, not an error."""
-    labels = document.value("metadata", "labels")
-    role = labels.get(f"{_GROUP}/role") if isinstance(labels, dict) else None
+    labels = document.value(*_LABELS)
+    role = labels.get(_ROLE) if isinstance(labels, dict) else None
     return role if isinstance(role, str) else ""
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mcd_rt.desired.machineconfig import read_machine_config
+from mcd_rt.lean import seldom_look_for_garbage
+from mcd_rt.memory import memory_returner
 from tests.bench.effort import Effort, effort
 from tests.bench.figures import MEGABYTE, Curve, Figure, Goal, tell
 
@@ -37,6 +39,8 @@ def load(file: Path) -> object:
 
 def measure(how: Effort) -> tuple[list[Figure], Curve]:
     figures = []
+    seldom_look_for_garbage()  # as in an agent, for both of them
+    memory_returner()
     curve = Curve("config", "Reading a config", "MB", "ms", {"mcd-rt": [], "json.load": []})
     with TemporaryDirectory(prefix="mcd-rt-bench-") as place:
         for size in how.points(SIZES):

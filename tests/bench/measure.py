@@ -48,16 +48,16 @@ def measure(command: Sequence[str], environment: Mapping[str, str]) -> Cost:
 
 
 def peak_memory(command: Sequence[str], environment: Mapping[str, str], *, itself: bool) -> float:
-    """The most that the processes of a command had in memory at a time, in bytes; with or without the first one.
+    """The most that the processes of a command had in memory together at a time, in bytes; with or without the first.
 
-    Of every process counts the most it ever had, of which the kernel keeps record. To look costs time: what runs
-    here is not to be measured by the clock.
+    What several of them share counts once (proportional set size, proc(5)): else each process more would count the same
+    libraries again. Looked at all the time, which costs: what runs here is not to be measured by the clock.
     """
     most = 0
     with subprocess.Popen(command, env=dict(environment), stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             tree = list(_descendants(process.pid)) + [process.pid] * itself
-            most = max(most, sum(map(_high_water, tree)))
+            most = max(most, sum(map(_proportional, tree)))
             time.sleep(0.002)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed: {process.returncode}")
@@ -82,10 +82,10 @@ def _words(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def _high_water(pid: int) -> int:
+def _proportional(pid: int) -> int:
     with suppress(OSError):  # the same
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
 
