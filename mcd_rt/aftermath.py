@@ -16,8 +16,8 @@ from mcd_rt.observation import Context
 from mcd_rt.occasions import run_occasion
 from mcd_rt.plan.outcome import Retry, Settled
 from mcd_rt.reboot.fleetlock import is_reboot_over
+from mcd_rt.remembering import remember
 from mcd_rt.sentinel import withdraw_sentinel
-from mcd_rt.steps import remember
 
 
 async def finish_reboot(context: Context, record: Record) -> Failure | None:

@@ -42,7 +42,7 @@ from mcd_rt.plan.rollback import see_rollback, see_verified
 from mcd_rt.plan.situation import Situation
 from mcd_rt.plan.verification import CameUp, DidNotComeUp, Overtaken, arguments_of_boot, judge_boot
 from mcd_rt.record import drop_unfinished, load_record, set_record_aside
-from mcd_rt.steps import discard, has_hooks_after, is_counted, remember, stage
+from mcd_rt.remembering import has_hooks_after, is_counted, remember
 from mcd_rt.supply import digests_in_use, provide
 
 SWITCHES_KEPT = 5
@@ -148,11 +148,15 @@ async def _take_step(context: Context, observed: Observation) -> Outcome:
             if held is not None and not is_counted(situation.record, plan):
                 return await _stand_back(context, outcome_of_plan(held))
             if isinstance(plan, Change):
+                from mcd_rt.steps import stage  # noqa: PLC0415 - an idle agent never needs what changes something
+
                 return await stage(context, situation, plan)
             from mcd_rt.rebooting import reboot  # noqa: PLC0415 - an idle agent never needs what reboots
 
             return await reboot(context, observed.config, situation, plan)
         case Discard():
+            from mcd_rt.steps import discard  # noqa: PLC0415 - the same
+
             return await discard(context, situation, plan)
         case Steady(running=running):
             situation = replace(situation, record=_tidy(context, situation, running))

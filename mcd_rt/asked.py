@@ -7,7 +7,6 @@ from mcd_rt.agent import allow_retry
 from mcd_rt.control import Reply, Verb
 from mcd_rt.errors import AgentError
 from mcd_rt.frozen import frozen
-from mcd_rt.holding import end_hold, set_hold
 from mcd_rt.model.state import State
 from mcd_rt.observation import Context
 
@@ -72,8 +71,12 @@ def _apply(context: Context, question: Question) -> str:
         case Verb.RETRY:
             allow_retry(context)
         case Verb.HOLD:
+            from mcd_rt.holding import set_hold  # noqa: PLC0415 - an idle agent never needs it
+
             return set_hold(context, question.seconds)
         case Verb.RESUME:
+            from mcd_rt.holding import end_hold  # noqa: PLC0415 - the same
+
             return end_hold(context)
         case Verb.APPLY | Verb.REBOOT:
             pass

@@ -9,7 +9,7 @@ from mcd_rt.errors import AgentError, Code, Failure
 from mcd_rt.model.record import Lock, Record
 from mcd_rt.observation import Context
 from mcd_rt.reboot.situation import LockDenied, LockGranted, LockState
-from mcd_rt.steps import remember
+from mcd_rt.remembering import remember
 
 LOG = logging.getLogger("mcd_rt")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from mcd_rt.model.record import Hold
 from mcd_rt.observation import Context
 from mcd_rt.record import load_record
-from mcd_rt.steps import remember
+from mcd_rt.remembering import remember
 
 
 def set_hold(context: Context, seconds: float | None) -> str:

@@ -24,15 +24,14 @@ from mcd_rt.permit import find_scheduled, is_still_allowed, judge_reboot
 from mcd_rt.plan.outcome import GoingDown, Outcome, Progressed, Settled
 from mcd_rt.plan.situation import Situation
 from mcd_rt.reboot.verdict import Go, LeaveToOthers, TakeLock, Wait
+from mcd_rt.remembering import is_counted, remember
 from mcd_rt.room import judge_room_to_boot
 from mcd_rt.sentinel import ask_others, withdraw_sentinel
 from mcd_rt.steps import (
     access_of,
     count_attempt,
     discard,
-    is_counted,
     is_rebooting,
-    remember,
     show_blocked,
     wait_for_shutdown,
 )

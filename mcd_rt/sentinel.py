@@ -11,7 +11,8 @@ from mcd_rt.model.record import Phase, Record
 from mcd_rt.observation import Context
 from mcd_rt.plan.brake import uncount_reboot
 from mcd_rt.plan.situation import Situation
-from mcd_rt.steps import count_attempt, is_counted, remember
+from mcd_rt.remembering import is_counted, remember
+from mcd_rt.steps import count_attempt
 
 _HINT = "reboot.sentinel.path must be a place that the service may write to (docs/reboots.md#sentinel)"
 _TEXT = b"mcd-rt has staged another kernel\n"

@@ -8,7 +8,6 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_type_hints
 
@@ -100,6 +99,8 @@ def _override(settings: S, table: Mapping[str, object], file: Path, prefix: str)
     for key, value in table.items():
         name = prefix + key
         if key not in types:
+            from difflib import get_close_matches  # noqa: PLC0415 - where there are no mistakes nobody needs it
+
             near = get_close_matches(name, _names(Settings(), ""), n=1, cutoff=0.5)
             what = "section" if isinstance(value, dict) else "key"
             hint = f"did you mean {near[0]}?" if near else f"known here are {', '.join(types)}"

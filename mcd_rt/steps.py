@@ -24,7 +24,7 @@ from mcd_rt.plan.layering import has_shape
 from mcd_rt.plan.outcome import Outcome, Progressed, Settled
 from mcd_rt.plan.revert import NOT_UNDONE, is_way_back
 from mcd_rt.plan.situation import Situation
-from mcd_rt.record import save_record
+from mcd_rt.remembering import has_hooks_after, is_counted, remember
 from mcd_rt.report.labels import TransactionMethod
 from mcd_rt.report.transactionends import end_of
 from mcd_rt.room import check_room_to_stage
@@ -93,17 +93,6 @@ async def discard(context: Context, situation: Situation, plan: Discard) -> Outc
     return Progressed()
 
 
-def is_counted(record: Record, plan: Change | Reboot) -> bool:
-    """Whether this very reboot was counted already: others were asked for it, or ours did not get through."""
-    attempt = record.attempt
-    return (
-        isinstance(plan, Reboot)
-        and attempt is not None
-        and attempt.is_counted
-        and attempt.deployment_id == plan.deployment_id
-    )
-
-
 def is_rebooting(record: Record, plan: Reboot) -> bool:
     """Whether this very reboot was begun by this node itself, by a try in this boot that did not get through."""
     return is_counted(record, plan) and record.attempt is not None and record.attempt.phase is Phase.REBOOTING
@@ -126,20 +115,6 @@ def count_attempt(context: Context, situation: Situation, plan: Reboot, phase: P
     counted = count_reboot(situation.record, plan.target, now)
     due = counted.hooks_due or (phase is Phase.REBOOTING and has_hooks_after(context))
     return replace(counted, attempt=attempt, hooks_due=due)
-
-
-def has_hooks_after(context: Context) -> bool:
-    """Whether there are hooks for after a boot, whatever there was before it."""
-    from mcd_rt.hooks.find import has_hooks  # noqa: PLC0415 - an idle agent never needs what reboots
-    from mcd_rt.hooks.protocol import Occasion  # noqa: PLC0415 - the same
-
-    return has_hooks(context.paths, Occasion.POST_VERIFY)
-
-
-def remember(context: Context, record: Record) -> None:
-    """Write the record and show it; raises ``AgentError`` (``write-failed``)."""
-    save_record(context.effects, context.paths, record)
-    context.reporter.show_record(record)
 
 
 def _repository_of(step: Step) -> Rebase | None:

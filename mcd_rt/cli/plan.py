@@ -34,7 +34,7 @@ from mcd_rt.plan.brake import judge_brake
 from mcd_rt.plan.outcome import Settled
 from mcd_rt.plan.revert import NOT_UNDONE, is_way_back
 from mcd_rt.plan.rollback import see_rollback
-from mcd_rt.steps import is_counted
+from mcd_rt.remembering import is_counted
 from mcd_rt.supply import recall
 
 SOMETHING_TO_DO = 2

@@ -8,7 +8,6 @@ proposal's own spelling: ``reference/support-for-real-time-kernels.md``.
 import errno
 import os
 import stat
-from difflib import get_close_matches
 from pathlib import Path
 
 from mcd_rt.desired.document import MAX_JSON_BYTES, Document, parse_document
@@ -154,6 +153,8 @@ def _known(document: Document, named: str) -> KernelType:
     try:
         return KernelType(named)
     except ValueError as error:
+        from difflib import get_close_matches  # noqa: PLC0415 - an idle agent never needs it
+
         near = get_close_matches(named[:60].strip().lower(), list(KernelType), n=1, cutoff=0.4)
         what = f'found {describe(named)}, expected one of {", ".join(KernelType)} or ""'
         raise document.invalid(_KERNEL_TYPE, what, f"did you mean {near[0]}?" if near else "") from error

@@ -3,7 +3,7 @@
 Sources: os-release(5), proc(5), ``reference/machine-config-daemon.md`` 1.3 and 5.1.
 """
 
-import platform
+import os
 import re
 import shlex
 from pathlib import Path
@@ -78,7 +78,7 @@ def _architecture(paths: HostPaths, release: str) -> str:
     if _is_there(told):
         return _read(told)
     suffix = release.partition("+")[0].rpartition(".")[2]
-    return suffix if suffix in ("x86_64", "aarch64", "ppc64le", "s390x") else platform.machine()
+    return suffix if suffix in ("x86_64", "aarch64", "ppc64le", "s390x") else os.uname().machine
 
 
 def _os_release(paths: HostPaths) -> dict[str, str]:
