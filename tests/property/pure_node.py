@@ -5,6 +5,7 @@ are the strict ones: what ``idempotent-layering`` would hide is an error here, s
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mcd_rt.model.deployment import Deployment, Deployments
 from mcd_rt.model.host import Host
@@ -21,7 +22,7 @@ class Refusal(Exception):
     """rpm-ostree refuses a request, in its words."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Os:
     """A base commit: where it came from, its kernel (a flavor's in an image built so), what else is in it."""
 
@@ -30,24 +31,24 @@ class Os:
     others: tuple[Nevra, ...] = ()
     form: OsForm = OsForm.CONTAINER
 
-    @property
+    @cached_property
     def packages(self) -> tuple[Nevra, ...]:
         return tuple(sorted((*self.kernel.nevras, *self.others)))
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         return frozenset(package.name for package in self.packages)
 
-    @property
+    @cached_property
     def checksum(self) -> str:
         return checksum_of(repr(self))
 
-    @property
+    @cached_property
     def listed(self) -> Base:
         """What ``rpm-ostree db list`` says of it, as far as names begin with kernel."""
         return Base(self.checksum, tuple(package for package in self.packages if package.name.startswith("kernel")))
 
-    @property
+    @cached_property
     def image(self) -> OsImage:
         """What is known of it before it is on the node."""
         kernel = self.kernel
@@ -56,7 +57,7 @@ class Os:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tree:
     """An origin: a base and what is asked on top of it."""
 
@@ -66,10 +67,14 @@ class Tree:
     removals: frozenset[str] = frozenset()
     replacements: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def layered(self) -> bool:
         """Whether every new deployment of it has to be assembled, one with other kernel arguments, too."""
         return bool(self.requested or self.local or self.removals or self.replacements)
+
+    @cached_property
+    def checksum(self) -> str:
+        return checksum_of(repr(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +211,7 @@ def change_arguments(node: Node, change: ArgumentsChange) -> Node:
 
 def stage(node: Node, tree: Tree, *, locked: bool, arguments: tuple[str, ...] | None = None) -> Node:
     """A new deployment in the one staged slot."""
-    name = f"rhcos-{checksum_of(repr(tree))}.{node.serial}"
+    name = f"rhcos-{tree.checksum}.{node.serial}"
     kept = node.merge.arguments if arguments is None else arguments
     new = Placed(name, tree, staged=True, locked=locked, arguments=kept)
     rest = tuple(one for one in node.placed if not one.staged)
@@ -271,7 +276,7 @@ def _observed(node: Node, one: Placed) -> Deployment:
     tree = one.tree
     return Deployment(
         id=one.id,
-        checksum=checksum_of(repr(tree)),
+        checksum=tree.checksum,
         base_checksum=tree.os.checksum,
         version="9",
         image_digest=tree.os.image_digest,

@@ -59,19 +59,17 @@ WISHES = st.builds(Wish, st.integers(0, 2), st.sampled_from((IMAGE, OTHER_IMAGE)
 STAYING = st.builds(Wish, st.integers(0, 2), st.just(IMAGE), ARGUMENTS)
 
 
-@st.composite
 def hosts_own(draw: st.DrawFn) -> tuple[str, ...]:
     """The arguments a node was installed with, and perhaps one that a config may ask for, too."""
     return HOSTS_OWN + draw(st.sampled_from(((), ("nosmt",), ("quiet", "quiet"))))
 
 
-@st.composite
 def _images(draw: st.DrawFn, digest: str, architecture: str, build: int) -> tuple[Os, tuple[Kernel, ...]]:
     release = draw(st.sampled_from((EL8, EL9)))
     others = tuple(Nevra(name, 0, "1", f"1.{release.name}", architecture) for name in _OTHERS)
-    os = Os(digest, draw(base_kernels(release, architecture)), others, draw(st.sampled_from(OsForm)))
+    os = Os(digest, base_kernels(draw, release, architecture), others, draw(st.sampled_from(OsForm)))
     flavors = kernel_types(architecture)[1:]
-    return os, tuple(draw(flavor_kernels(release, architecture, kernel_type, build)) for kernel_type in flavors)
+    return os, tuple(flavor_kernels(draw, release, architecture, kernel_type, build) for kernel_type in flavors)
 
 
 @st.composite
@@ -81,15 +79,15 @@ def image_worlds(draw: st.DrawFn, *, fresh: bool = False, manage: str = "image")
     ``fresh``: no kernel was ever swapped on it.
     """
     architecture = draw(st.sampled_from(("x86_64", "aarch64")))
-    first, builds = draw(_images(IMAGE, architecture, 20))
-    second, others = draw(_images(OTHER_IMAGE, architecture, draw(st.sampled_from((10, 20, 30)))))
+    first, builds = _images(draw, IMAGE, architecture, 20)
+    second, others = _images(draw, OTHER_IMAGE, architecture, draw(st.sampled_from((10, 20, 30))))
     release: Release = EL8 if first.kernel.version == EL8.version else EL9
-    tree: Tree = draw(admins_trees(first))
+    tree: Tree = admins_trees(draw, first)
     if not fresh and draw(st.booleans()):
         at = draw(st.integers(0, len(builds) - 1))
         kernel = draw(st.sampled_from((builds[at], builds[at].only(*release.flavor_parts))))
         tree = swapped(tree, kernel, kernel_types(architecture)[at + 1], from_repository=draw(st.booleans()))
-    own = draw(hosts_own())
+    own = hosts_own(draw)
     placed = (
         Placed("rhcos-booted.0", tree, booted=True, arguments=own),
         Placed("rhcos-pinned.0", Tree(first), pinned=True, arguments=own),

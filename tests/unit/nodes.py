@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mcd_rt.model.content import Content, Package
 from mcd_rt.model.deployment import Deployment, Deployments
@@ -29,7 +30,7 @@ _REQUIRES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kernel:
     """One build of a kernel; an empty suffix is the meta package."""
 
@@ -40,20 +41,20 @@ class Kernel:
     architecture: str = "x86_64"
     uname_suffix: str = ""
 
-    @property
+    @cached_property
     def uname(self) -> str:
         """What ``uname -r`` says when it runs."""
         return f"{self.version}-{self.release}.{self.architecture}{self.uname_suffix}"
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted("-".join(filter(None, (self.prefix, suffix))) for suffix in self.suffixes))
 
-    @property
+    @cached_property
     def nevras(self) -> tuple[Nevra, ...]:
         return tuple(Nevra(name, 0, self.version, self.release, self.architecture) for name in self.names)
 
-    @property
+    @cached_property
     def packages(self) -> tuple[Package, ...]:
         """With the capabilities of the real ones: each needs the parts it is useless without."""
         return tuple(self._package(nevra) for nevra in self.nevras)
