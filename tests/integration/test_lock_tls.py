@@ -40,7 +40,7 @@ def test_an_authority_of_the_settings_is_believed(play, monkeypatch, authority, 
             await stage.reboots()
             assert server.holders == ["node-1"]
             await arrives(stage)
-            assert [path for path, _ in server.asked] == ["/base/v1/pre-reboot", "/base/v1/steady-state"]
+            assert server.asked == [("/base/v1/pre-reboot", "node-1"), ("/base/v1/steady-state", "node-1")]
             assert server.holders == []
 
     play(story())
