@@ -157,6 +157,7 @@ def test_a_simulated_node_begins_with_the_config_it_is_given(tmp_path):
         process.terminate()
 
 
+@pytest.mark.story
 def test_on_a_terminal_the_demo_draws_a_bar():
     leader, follower = pty.openpty()
     with subprocess.Popen([*MCD_RT, "demo"], stdout=follower, stderr=follower, stdin=subprocess.DEVNULL) as process:

@@ -274,7 +274,7 @@ def test_one_that_forks_on_and_on_is_ended_whole(place):
 
 def test_one_that_prints_megabytes_is_heard_for_a_while_and_keeps_its_last_line(place, caplog):
     caplog.set_level(logging.INFO, logger="mcd_rt")
-    place.hook("10-a", "yes this is too much | head -c 8000000; echo; echo and failed; exit 1")
+    place.hook("10-a", "yes this is too much | head -c 2000000; echo; echo and failed; exit 1")
     failure = place.run()
     assert failure.message.endswith("its last line: and failed")
     heard = [record.getMessage() for record in caplog.records]

@@ -70,19 +70,30 @@ AFTERWARDS = (
 )
 
 
-def test_ci_runs_exactly_the_readmes_test_command(fresh_copy):
-    stub = fresh_copy / "stub"
+@pytest.fixture
+def what_ci_reads(tmp_path):
+    """The script and the page that it takes its command from, which is all that it reads itself."""
+    for name in (".ci/run", "README.md"):
+        target = tmp_path / name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy2(TOP / name, target)
+    return tmp_path
+
+
+def test_ci_runs_exactly_the_readmes_test_command(what_ci_reads):
+    stub = what_ci_reads / "stub"
     stub.mkdir()
     (stub / "python3").write_text(
         '#!/bin/sh\nmkdir -p .venv/bin\nfor n in pip tox; do ln -sf "$PWD/stub/said" .venv/bin/$n; done\n'
     )
     (stub / "said").write_text('#!/bin/sh\necho "$(basename "$0") $*" >> said.log\n')
+    (stub / "apt-get").write_text("#!/bin/sh\n")  # what this machine lacks is not installed on it by a test
     (stub / "git").write_text('#!/bin/sh\n[ "$*" = "-c safe.directory=* rev-parse HEAD" ] && echo 00000ff0123456789\n')
     for script in stub.iterdir():
         script.chmod(0o755)
     done = subprocess.run(
         ["bash", ".ci/run"],
-        cwd=fresh_copy,
+        cwd=what_ci_reads,
         env=os.environ | {"PATH": f"{stub}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
@@ -91,7 +102,7 @@ def test_ci_runs_exactly_the_readmes_test_command(fresh_copy):
     )
     assert done.returncode == 0, done.stderr
     assert f"+ {block('tests')}" in done.stdout
-    said = (fresh_copy / "said.log").read_text().splitlines()
+    said = (what_ci_reads / "said.log").read_text().splitlines()
     assert said == ["pip install --quiet tox", "tox ", *AFTERWARDS]
     assert "== stages ==" in done.stdout
     assert "+ tox -e reliability -- --quick --seed 255\n" in done.stdout, "whoever repeats a failure has to know it"

@@ -169,7 +169,6 @@ def test_any_heap_of_syntax_is_refused_without_a_crash(pieces, source, loader):
         assert read("".join(pieces).encode(), source) is None
 
 
-@settings(max_examples=300)
 @given(configs(), st.sampled_from(["yaml", "json"]), st.data())
 def test_a_damaged_config_is_read_or_refused_without_a_crash(config, form, data):
     tree, _ = config

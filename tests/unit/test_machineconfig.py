@@ -471,7 +471,7 @@ def test_absurd_nesting_in_yaml(loader, levels):
     assert_refused(refused("a:\n- " + "- " * levels), (2, 199), TOO_DEEP, "")
 
 
-@pytest.mark.parametrize("levels", [100, 1_000_000])
+@pytest.mark.parametrize("levels", [100, 100_000])
 def test_absurd_nesting_in_json(levels):
     assert_refused(refused('{"a\\\\\\"":\n' + "[" * levels, "mc.json"), (2, 100), TOO_DEEP, "", "mc.json")
     deep = '{"a": ' + '{"b":' * levels + "1" + "}" * levels + "}"
