@@ -1,7 +1,11 @@
 """A MachineConfig dropped into the directory is acted on, and taken out again it is undone."""
 
+import pytest
+
 from mcd_rt.model.kernel import KernelType
 from tests.integration.conftest import AGENT, served
+
+pytestmark = pytest.mark.story
 
 PROPOSAL = """\
 apiVersion: machineconfiguration.openshift.io/v1
