@@ -170,7 +170,10 @@ class NeedsOs:
 
 @frozen
 class OwnArguments:
-    """Kernel arguments of our doing: ``ours`` are there once the change runs, ``gone`` are not any more."""
+    """Kernel arguments of our doing: ``ours`` are there once the change runs, ``gone`` are not any more.
+
+    An argument that is still there, but less often than it was, is named among the latter once more than it is there.
+    """
 
     ours: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()

@@ -38,9 +38,18 @@ def change_arguments(
     result = foreign + ours_then
     in_place = ours_then == ours and _is_subsequence(ours, current)
     if in_place or result == current:
-        return None, OwnArguments(ours_then, _without(own.gone, current))
-    gone = tuple(argument for argument in dict.fromkeys((*own.gone, *ours)) if argument not in result)
-    return ArgumentsChange(current, ours_then, ours), OwnArguments(ours_then, gone)
+        return None, OwnArguments(ours_then, tuple(a for a in own.gone if own.gone.count(a) > current.count(a)))
+    return ArgumentsChange(current, ours_then, ours), OwnArguments(ours_then, _gone(current, own, result))
+
+
+def _gone(current: tuple[str, ...], own: OwnArguments, result: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of ours that are in ``result`` less often than they were, each once more than it still is there."""
+    return tuple(
+        repeated
+        for argument in dict.fromkeys((*own.gone, *own.ours))
+        if max(current.count(argument), own.gone.count(argument)) > result.count(argument)
+        for repeated in (argument,) * (result.count(argument) + 1)
+    )
 
 
 def ours_among(current: tuple[str, ...], *known: tuple[str, ...]) -> tuple[str, ...]:
@@ -59,6 +68,12 @@ def changed_arguments(change: ArgumentsChange) -> tuple[str, ...]:
 def missing_arguments(wanted: tuple[str, ...], running: tuple[str, ...]) -> tuple[str, ...]:
     """Which of the wanted ones a running kernel does not have; boot loaders quote in ways of their own."""
     return _without(tuple(map(_bare, wanted)), tuple(map(_bare, running)))
+
+
+def are_gone(arguments: tuple[str, ...], running: tuple[str, ...]) -> bool:
+    """Whether a running kernel has each of the arguments less often than it is named."""
+    named = tuple(map(_bare, arguments))
+    return all(missing_arguments((argument,) * named.count(argument), running) for argument in named)
 
 
 def _bare(argument: str) -> str:

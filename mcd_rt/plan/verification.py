@@ -9,7 +9,7 @@ from mcd_rt.model.kernel import KernelType
 from mcd_rt.model.plan import Target
 from mcd_rt.model.record import Attempt, Record
 from mcd_rt.plan.evidence import NOTHING, explain_other_boot
-from mcd_rt.plan.kernelargs import missing_arguments, ours_among
+from mcd_rt.plan.kernelargs import are_gone, missing_arguments, ours_among
 from mcd_rt.plan.layering import is_swapped, kernel_packages
 
 _CMDLINE = "/proc/cmdline"
@@ -57,10 +57,8 @@ def _has_come_up(booted: Deployment, attempt: Attempt, host: Host) -> bool:
         return True
     if not has_target(booted, attempt.target):
         return False
-    wanted, gone = attempt.target.kernel_arguments, attempt.arguments.gone
-    return not missing_arguments(wanted, host.kernel_arguments) and (
-        missing_arguments(gone, host.kernel_arguments) == missing_arguments(gone, ())
-    )
+    running = host.kernel_arguments
+    return not missing_arguments(attempt.target.kernel_arguments, running) and are_gone(attempt.arguments.gone, running)
 
 
 def arguments_of_boot(record: Record, attempt: Attempt, deployments: Deployments, host: Host) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcd_rt.model.plan import OwnArguments
-from mcd_rt.plan.kernelargs import change_arguments, changed_arguments, missing_arguments, ours_among
+from mcd_rt.plan.kernelargs import are_gone, change_arguments, changed_arguments, missing_arguments, ours_among
 
 FEW = st.lists(st.sampled_from(("a", "b", "k=1", "k=2", 'd="x y"')), max_size=5).map(tuple)
 
@@ -26,7 +26,9 @@ def test_every_wanted_argument_is_there_and_everything_of_others(current, ours, 
     assert Counter(result) == foreign | Counter(wanted)
     assert Counter(own.ours) == Counter(wanted) - foreign
     assert missing_arguments(wanted, result) == ()
-    assert not {*own.gone} & {*result}
+    assert own.gone == () or are_gone(own.gone, result)
+    assert {*own.gone} == {argument for argument in ours if result.count(argument) < current.count(argument)}
+    assert not own.gone or not are_gone(own.gone, current)
 
 
 @given(FEW, FEW, FEW)

@@ -21,6 +21,7 @@ from mcd_rt.model.plan import (
 from mcd_rt.model.record import Phase, Record
 from mcd_rt.model.settings import KernelArgumentsSettings, Settings, TuningSettings
 from mcd_rt.plan.kernelargs import (
+    are_gone,
     change_arguments,
     changed_arguments,
     missing_arguments,
@@ -103,6 +104,15 @@ def test_what_is_taken_out_is_remembered_until_it_is_gone():
 def test_what_comes_back_is_not_gone():
     _, own = change_arguments(("rw",), OwnArguments((), gone=("a",)), ("a",))
     assert own == OwnArguments(ours=("a",), gone=())
+
+
+def test_of_what_is_there_less_often_than_it_was_one_more_than_there_is_must_not_come_back():
+    _, own = change_arguments(("rw", "a", "a"), OwnArguments(("a", "a")), ("a",))
+    assert own == OwnArguments(ours=("a",), gone=("a", "a"))
+    assert not are_gone(own.gone, ("rw", "a", "a"))
+    assert are_gone(own.gone, ("rw", "a"))
+    _, again = change_arguments(("rw", "a"), own, ("a",))
+    assert again == own
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,14 @@ def test_arguments_that_are_not_there_or_not_gone_tell_that_it_was_not_finalized
     assert arguments_changed(*running, phase=Phase.STAGED) == Overtaken()
 
 
+@pytest.mark.parametrize(("running", "came_up"), [(("rw", "nosmt"), True), (("rw", "nosmt", "nosmt"), False)])
+def test_an_argument_that_should_be_there_less_often_tells_by_how_often_it_is(running, came_up):
+    fewer = OwnArguments(ours=("nosmt",), gone=("nosmt", "nosmt"))
+    attempt = attempt_of(ONLY_ARGUMENTS, phase=Phase.STAGED, boot_id=EARLIER_BOOT, arguments=fewer)
+    verdict = judge_boot(attempt, Deployments((on_default(),)), host(kernel_arguments=running))
+    assert verdict == (CameUp(ONLY_ARGUMENTS) if came_up else Overtaken())
+
+
 @pytest.mark.parametrize(
     ("booted", "runs", "current", "ours"),
     [
