@@ -49,6 +49,7 @@ class Judging:
         self._keys = keys
         self._asked: list[Received] = []
         self._over = False
+        self.is_awaited = False  # to say its last word
 
     async def add(self, file: Received) -> None:
         """Have a file inspected as soon as the worker gets to it.
@@ -71,11 +72,13 @@ class Judging:
         Raises ``AgentError``: what the worker says is wrong with a package or with the keys, ``worker-failed``,
         ``worker-timeout``.
         """
+        self.is_awaited = True
         if not self._over:
             await self._talk.end_sending()
         found = [await self._package(file) for file in self._asked]
         if not isinstance(await self._talk.receive(), DoneFrame):
             raise AgentError(Code.WORKER_FAILED, "the worker went on after it had inspected everything")
+        self.is_awaited = False
         judges = {judge for _, judge in found}
         packages = sorted((package for package, _ in found), key=lambda package: (package.nevra, package.sha256))
         return Judged(tuple(packages), judges.pop() if len(judges) == 1 else Judge.NOBODY, self._keys)
@@ -103,7 +106,13 @@ async def judging(inspection: Inspection) -> AsyncIterator[Judging]:
     async with conversation(inspection.effects, inspection.worker, inspection.idle_timeout) as talk:
         keys = inspection.keys or ()
         await talk.send(InspectRequest(tuple(key.name for key in keys), inspection.keys is not None))
-        yield Judging(inspection, talk, await _send_keys(talk, keys))
+        judge = Judging(inspection, talk, await _send_keys(talk, keys))
+        try:
+            yield judge
+        finally:
+            # With nobody to talk to it ends by itself, and takes along what it had made for the keys: it is not killed
+            # because of what others failed in, only if it hangs.
+            talk.over = talk.over or not judge.is_awaited
 
 
 async def _send_keys(talk: Conversation, keys: Sequence[Path]) -> str:

@@ -54,7 +54,7 @@ def test_a_code_is_in_status_metric_and_log_with_the_way_out(row, caplog):
 
 
 def test_a_row_whose_code_does_not_come_fails(monkeypatch):
-    monkeypatch.setattr("tests.provoked.trying.PATIENCE", 0.1)
+    monkeypatch.setattr("tests.provoked.trying.PATIENCE", 1.0)  # in which it comes to config-missing, however busy
     never = Row(Code.FIPS_REFUSED, BY_CODE[Code.CONFIG_MISSING].lever)
     with pytest.raises(TimeoutError, match="config-missing"):
         asyncio.run(provoke(never))
