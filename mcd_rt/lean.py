@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
+from types import ModuleType
 
 _MANY = 100_000
 
@@ -13,6 +14,26 @@ _MANY = 100_000
 def seldom_look_for_garbage() -> None:
     """Have Python look for it once in so many objects: by default every import has it look, a tenth of a start."""
     gc.set_threshold(_MANY)
+
+
+def import_when_used(name: str) -> None:
+    """Have a module imported by whoever imports it from now on, but loaded only when somebody uses something of it.
+
+    Not by importlib's ``LazyLoader``: the next ``import`` of the module would load it. Source: PEP 562.
+    """
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None:
+        return
+    stand_in = ModuleType(name)
+    stand_in.__spec__ = spec
+
+    def look_up(attribute: str) -> object:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+        return getattr(import_module(name), attribute)
+
+    stand_in.__getattr__ = look_up  # type: ignore[method-assign]  # what the PEP says a module may have
+    sys.modules[name] = stand_in
 
 
 def import_asyncio_without_tls() -> None:

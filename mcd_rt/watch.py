@@ -26,6 +26,7 @@ _EVENTS = (
 )
 ANY = "*"
 _GONE = flags.IGNORED | flags.DELETE_SELF | flags.MOVE_SELF
+_LOST = _GONE | flags.Q_OVERFLOW
 
 
 class Watch:
@@ -39,6 +40,7 @@ class Watch:
         self._files = tuple(files)
         self._on_change = on_change
         self._interesting: dict[int, set[str]] = {}
+        self._leading: set[tuple[int, str]] = set()  # of those, what is missing on the way to a file
         self._watches: set[int] = set()
         try:
             self._inotify = INotify()
@@ -55,17 +57,20 @@ class Watch:
 
     def _arm(self) -> None:
         self._interesting.clear()
+        self._leading.clear()
         for file in self._files:
-            watch, name = self._watch_nearest(file)
+            watch, missing = self._watch_nearest(file)
             if watch is not None:
-                self._interesting.setdefault(watch, set()).add(name)
+                self._interesting.setdefault(watch, set()).add(missing.name)
+                if missing != file:
+                    self._leading.add((watch, missing.name))
         for watch in self._watches - set(self._interesting):
             with contextlib.suppress(OSError):  # it went with its directory
                 self._inotify.rm_watch(watch)
         self._watches = set(self._interesting)
 
-    def _watch_nearest(self, file: Path) -> tuple[int | None, str]:
-        """The watch on the nearest directory that is there, and the name in it that leads to the file.
+    def _watch_nearest(self, file: Path) -> tuple[int | None, Path]:
+        """The watch on the nearest directory that is there, and what in it leads to the file, or is it.
 
         A directory that comes after it was found missing and before its parent is watched makes no event:
         that is why it is looked for again.
@@ -75,7 +80,7 @@ class Watch:
             while (watch := self._add(directory)) is None and directory != directory.parent:
                 missing, directory = directory, directory.parent
             if missing == file or self._add(missing) is None:
-                return watch, missing.name
+                return watch, missing
 
     def _concerns(self, event: Event) -> bool:
         if event.mask & flags.Q_OVERFLOW:
@@ -92,6 +97,8 @@ class Watch:
         return watch
 
     def _ready(self) -> None:
-        if any(self._concerns(event) for event in self._inotify.read(timeout=0)):
+        concerning = [event for event in self._inotify.read(timeout=0) if self._concerns(event)]
+        if any(event.mask & _LOST or (event.wd, event.name) in self._leading for event in concerning):
             self._arm()
+        if concerning:
             self._on_change()

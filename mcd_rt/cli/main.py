@@ -10,11 +10,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mcd_rt import __version__
-from mcd_rt.errors import AgentError, Failure
-from mcd_rt.lean import import_asyncio_without_tls, seldom_look_for_garbage
+from mcd_rt.lean import import_asyncio_without_tls, import_when_used, seldom_look_for_garbage
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+
+    from mcd_rt.errors import Failure
 
 _VERBS = (
     "run",
@@ -55,6 +56,7 @@ DBUS_SYSTEM_BUS_ADDRESS names another system bus; `mcd-rt sim` prints both for a
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; arguments default to the command line's."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    import_when_used("inspect")  # dataclasses and asyncio import it, and use it for what nobody here does
     match words:
         case ["run"]:  # the two that stay, or are waited for, load nothing that parses words they have not
             seldom_look_for_garbage()
@@ -103,6 +105,8 @@ def _parsed(words: list[str]) -> int:
 
 
 def _ended(action: Callable[[], int]) -> int:
+    from mcd_rt.errors import AgentError  # noqa: PLC0415 - values are dataclasses: see main
+
     try:
         return action()
     except AgentError as error:

@@ -38,7 +38,7 @@ class ImageReference:
             raise ValueError(f"the tag {tag!r} has characters a tag cannot have")
         if layout and not place.startswith("/"):
             raise ValueError(f"an OCI layout needs an absolute path, found {place!r}")
-        if not place or any(c.isspace() or not c.isprintable() for c in text):
+        if not place or not text.isprintable() or " " in text:  # the only white space that is printable
             raise ValueError(f"not an image reference: {text!r}")
         return cls(place, tag, digest, layout)
 

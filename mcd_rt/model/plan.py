@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, field
+from dataclasses import field
 
 from mcd_rt.errors import Failure
 from mcd_rt.frozen import frozen
@@ -32,8 +32,13 @@ class Target:
     @property
     def identity(self) -> str:
         """What attempts are counted against: equal goals, equal identity, whatever is known of them."""
-        facts = asdict(self) | {"packages": sorted(str(package) for package in self.packages)}
-        del facts["kernel_release"]
+        facts = {
+            "kernel_type": self.kernel_type,
+            "base": self.base,
+            "image_digest": self.image_digest,
+            "packages": sorted(str(package) for package in self.packages),
+            "kernel_arguments": self.kernel_arguments,
+        }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

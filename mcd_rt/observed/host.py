@@ -16,6 +16,7 @@ from mcd_rt.model.kernelargs import split_arguments
 LAYERING_LOCKS = ("/etc/rpm-ostreed.conf", "/etc/machine-config-daemon/currentimage")
 """What may say that the packages of the host stay as they are: rpm-ostree's own settings, the MCO's image of a pool."""
 
+_PLAIN = re.compile(r'[\w./:@%+=,-]*|"[^"\\$`]*"')  # nearly all that os-release(5) allows: shlex takes long
 _LOCKED = re.compile(r"^\s*LockLayering\s*=\s*(true|yes|1|on)\s*$", re.MULTILINE | re.IGNORECASE)
 
 
@@ -89,6 +90,8 @@ def _os_release(paths: HostPaths) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value.strip('"')
     try:
         return "".join(shlex.split(value))
     except ValueError:  # an unbalanced quote: the raw text is as good as anything
@@ -108,7 +111,7 @@ def _is_there(path: Path) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        return path.read_bytes().decode(errors="replace").strip()
     except OSError as error:
         raise _unreadable(path, error) from error
 

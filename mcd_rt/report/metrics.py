@@ -246,6 +246,8 @@ class Metrics:
         self._set(f.TARGET_TRIES_LEFT, max(0, self._reboot.attempts_per_target - tries))
 
     def _show_codes(self, of_status: frozenset[Code], of_exposition: frozenset[Code]) -> None:
+        if self._codes == (of_status, of_exposition):
+            return
         self._codes = (of_status, of_exposition)
         for code in Code:
             self._set(f.ACTIVE_FAILURE, float(code in of_status or code in of_exposition), code)

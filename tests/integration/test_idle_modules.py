@@ -20,7 +20,7 @@ LIBRARIES = {
     "inotify_simple",
 }
 STANDARD = {
-    *("abc", "array", "ast", "asyncio", "atexit", "bisect", "builtins", "bz2", "codecs", "collections", "concurrent"),
+    *("abc", "array", "asyncio", "atexit", "bisect", "builtins", "bz2", "codecs", "collections", "concurrent"),
     *(
         "contextlib",
         "contextvars",
@@ -29,7 +29,6 @@ STANDARD = {
         "ctypes",
         "dataclasses",
         "datetime",
-        "dis",
         "encodings",
     ),
     *("enum", "errno", "fcntl", "fnmatch", "functools", "gc", "genericpath", "glob", "grp", "hashlib", "heapq", "http"),
@@ -46,7 +45,7 @@ STANDARD = {
         "logging",
         "lzma",
     ),
-    *("marshal", "math", "ntpath", "opcode", "operator", "os", "pathlib", "posix", "posixpath", "random"),
+    *("marshal", "math", "ntpath", "operator", "os", "pathlib", "posix", "posixpath", "random"),
     *("re", "reprlib", "runpy", "select", "selectors", "shlex", "shutil", "signal", "site", "socket", "stat", "string"),
     *("struct", "subprocess", "sys", "tempfile", "termios", "textwrap", "threading", "time", "token", "tokenize"),
     *("tomllib", "traceback", "types", "typing", "urllib", "warnings", "weakref", "zipimport", "zlib"),
