@@ -13,7 +13,7 @@ from pathlib import Path
 from mcd_rt.sim.image import Layer
 from tests.bench.effort import Effort, effort
 from tests.bench.figures import MEGABYTE, Figure, Goal, tell
-from tests.bench.ground import OS_BYTES, PODMAN, Turns, on_ground, open_ground
+from tests.bench.ground import OS_BYTES, PODMAN, PROXY, Turns, on_ground, open_ground
 from tests.bench.measure import Cost
 
 ROUNDS = 5
@@ -41,6 +41,12 @@ def figures_of(what: str, turns: Turns, goals: dict[str, Goal]) -> list[Figure]:
     ]
 
 
+def beside_proxy(what: str, turns: Turns) -> Figure:
+    """The time, beside that of what no fetch by way of skopeo can do without."""
+    ours, alone = ([cost.seconds for cost in costs] for costs in (turns.ours, turns.alone))
+    return Figure(f"{what}: time, the layer alone beside it", "s", tuple(ours), PROXY, tuple(alone))
+
+
 def measure(place: Path, how: Effort) -> list[Figure]:
     with open_ground(place, how.scale) as ground:
         packages = {**ground.vendor.files}
@@ -53,7 +59,9 @@ def measure(place: Path, how: Effort) -> list[Figure]:
     own = Goal(size * 1.02)  # the layer, with the image's manifest and what TCP adds to it
     return [
         *figures_of("fetch, two layers", two, always | {"time": Goal(0.13, relative=True), "network": own}),
+        beside_proxy("fetch, two layers", two),
         *figures_of("fetch, one layer", one, always | {"time": Goal(0.5, relative=True)}),
+        beside_proxy("fetch, one layer", one),
     ]
 
 

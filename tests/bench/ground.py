@@ -22,6 +22,7 @@ from tests.system.registry import Registry, run_registry
 from tests.system.rpms import PACKAGES, build_rpms, end_agent, make_signer, sign_rpms
 
 PODMAN = "podman, mount, copy"
+PROXY = "skopeo's proxy alone"
 OS_BYTES = 315 * MEGABYTE
 RPM_BYTES = {"core": 36 * MEGABYTE, "modules": 28 * MEGABYTE, "modules-extra": 7 * MEGABYTE}
 NAMES = tuple(f"kernel-rt-{name}" for name in PACKAGES)
@@ -48,10 +49,11 @@ _CLEAN = "podman rm --force --all >/dev/null; podman rmi --force --all >/dev/nul
 
 @dataclass(frozen=True)
 class Turns:
-    """What the two ways cost, in turns."""
+    """What the two ways cost, in turns; ``alone``: the newest layer by skopeo's proxy, and nothing done with it."""
 
     ours: tuple[Cost, ...]
     theirs: tuple[Cost, ...]
+    alone: tuple[Cost, ...]
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,14 @@ class Ground:
         return ImageReference(f"{self.registry.host}/ocp/os", "", digest, layout=False)
 
     def turns(self, image: ImageReference, rounds: int, *options: str) -> Turns:
-        """Both ways in turns; ``options`` are for ours."""
+        """The ways in turns; ``options`` are for ours."""
         memory = self._memory(image, options)  # first: it warms what the other rounds find warm
-        costs: tuple[list[Cost], list[Cost]] = ([], [])
+        costs: tuple[list[Cost], list[Cost], list[Cost]] = ([], [], [])
         for _ in range(rounds):
             costs[0].append(replace(self.ours(image, *options), memory=memory[0]))
             costs[1].append(replace(self.theirs(image), memory=memory[1]))
-        return Turns(tuple(costs[0]), tuple(costs[1]))
+            costs[2].append(self.alone(image))
+        return Turns(*map(tuple, costs))
 
     def ours(self, image: ImageReference, *options: str) -> Cost:
         """Fetch, verify and keep the packages, as the agent does."""
@@ -97,6 +100,11 @@ class Ground:
         assert len(list((self.place / "copied").iterdir())) == len(NAMES)
         measure(["sh", "-c", _CLEAN], environment)
         return cost
+
+    def alone(self, image: ImageReference) -> Cost:
+        """The newest layer through skopeo's proxy."""
+        _, environment = self._our_command(image, ())
+        return measure([sys.executable, "-m", "tests.bench.proxy", str(self.root), str(image)], environment)
 
     def _memory(self, image: ImageReference, options: Sequence[str]) -> tuple[float, float]:
         """Of what the two ways start: the workers and skopeo, the shell and podman. A round that is not timed."""

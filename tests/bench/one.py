@@ -20,17 +20,17 @@ from mcd_rt.model.settings import ContentSettings
 
 async def fetch(root: Path, image: ImageReference, names: tuple[str, ...], *, os: bool) -> tuple[float, float]:
     settings, effects, paths = ContentSettings(), HostEffects(), HostPaths(root)
-    started, used = time.perf_counter(), _processor()
+    started, used = time.perf_counter(), processor()
     if os:
         await read_os_image(effects, settings, paths, image, architecture="x86_64")
     await fetch_content(effects, settings, paths, image, names, lambda *_: None, architecture="x86_64")
     if os:
         await fetch_repository(effects, settings, paths, image, architecture="x86_64")
-    return time.perf_counter() - started, _processor() - used
+    return time.perf_counter() - started, processor() - used
 
 
-def _processor() -> float:
-    """Of this process and those it has waited for."""
+def processor() -> float:
+    """Seconds, of this process and those it has waited for."""
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(used.ru_utime + used.ru_stime for used in both)
 
