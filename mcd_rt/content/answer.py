@@ -1,4 +1,4 @@
-"""The answer of a worker about the OS of an image: frames in their order, talk about progress taken out and counted."""
+"""The answer of a worker about an image: frames in their order, talk about progress taken out and counted."""
 
 from collections.abc import Callable
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from mcd_rt.content import cache
+from mcd_rt.content.answer import Answer
 from mcd_rt.content.conversation import Listening, Worker, conversation
 from mcd_rt.content.errand import (
     WORKER_ARGV,
@@ -63,6 +64,7 @@ class _Job:
     request: FetchRequest
     secrets: tuple[Path, ...]
     inspection: Inspection
+    on_progress: Callable[[int, int], None]
 
 
 async def fetch_content(
@@ -133,11 +135,9 @@ async def fetch_image(
             inspection = Inspection(effects, inspector, settings.idle_timeout, names, keys)
             allowance = max(0, settings.max_cache_bytes - cache.used_bytes(paths))
             place = cache.create(effects, paths, digest)
-            receiver = Receiver(
-                effects, place, request, on_progress, allowance, lambda said: tell_reading(image, said, on_reading)
-            )
+            job = _Job(fetcher, request, secrets_for(fetcher, image, request), inspection, on_progress)
+            receiver = Receiver(effects, place, request, allowance, lambda said: tell_reading(image, said, on_reading))
             with closing(receiver):
-                job = _Job(fetcher, request, secrets_for(fetcher, image, request), inspection)
                 judged = await within(settings.fetch_timeout, _packages(job, receiver))
         said = receiver.image or ImageFrame(digest, "", "", "", Way.LAYOUT, "")
         content = Content(image.digest or said.digest, judged.packages, judged.judge, said.way, said.why)
@@ -166,9 +166,10 @@ async def _packages(job: _Job, receiver: Receiver) -> Judged:
     inspection = job.inspection
     async with conversation(inspection.effects, job.fetcher, inspection.idle_timeout) as talk:
         await ask(talk, job.request, job.secrets)
+        answer = Answer(talk, job.on_progress)
         async with judging(inspection) as judge:
-            while await receiver.announced(talk):
-                if (file := await receiver.receive(talk)) is not None:
+            while (announced := await receiver.announced(answer)) is not None:
+                if (file := await receiver.receive(answer, announced)) is not None:
                     await judge.add(file)
             await receiver.make_durable()
             return await judge.judged()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mcd_rt.content import cache
+from mcd_rt.content.answer import Answer, lie
 from mcd_rt.content.cache import writing
-from mcd_rt.content.conversation import Conversation
 from mcd_rt.content.frames import (
     MAX_TOLD,
     ChunkFrame,
@@ -15,19 +15,14 @@ from mcd_rt.content.frames import (
     Extent,
     FetchRequest,
     FileFrame,
-    Frame,
     ImageFrame,
     PackageFrame,
-    ProgressFrame,
 )
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.threads import in_thread
-
-# A worker says progress once a MiB at most: more than this is not talk but noise.
-_MAX_PROGRESS_FRAMES = 1 << 16
 
 
 @frozen
@@ -48,35 +43,31 @@ class Receiver:
         effects: Effects,
         entry: Path,
         request: FetchRequest,
-        on_progress: Callable[[int, int], None],
         allowance: int,
         on_image: Callable[[ImageFrame], None] = lambda _image: None,
     ) -> None:
         """``entry`` is the directory for the files, empty; ``allowance`` how many bytes they may have together.
 
-        ``on_progress`` is told bytes read and in all, ``on_image`` which image was found, and how it is read.
+        ``on_image`` is told which image was found, and how it is read.
         """
         self._effects = effects
         self._entry = entry
         self._request = request
-        self._on_progress = on_progress
         self._on_image = on_image
-        self._progress_frames = 0
         self._files = 0
-        self._announced = FileFrame("", 0)
         self._known: set[str] = set()
         self._written: list[tuple[Path, int]] = []
         self._allowance = allowance
         self.image: ImageFrame | None = None
         self.told: list[Nevra] = []  # what lies in layers that a fetch leaves alone
 
-    async def announced(self, talk: Conversation) -> bool:
-        """Whether a file is to be received next; not at the end of the answer.
+    async def announced(self, answer: Answer) -> FileFrame | None:
+        """The file that is to be received next; none at the end of the answer.
 
-        Raises ``AgentError``: what ``Conversation.receive`` raises, ``worker-failed`` for an answer out of
+        Raises ``AgentError``: what ``Answer.next`` raises, ``worker-failed`` for an answer out of
         order or beyond the limits of the request.
         """
-        while not isinstance(frame := await self._next(talk), DoneFrame):
+        while not isinstance(frame := await answer.next(), DoneFrame):
             if isinstance(frame, ImageFrame) and self.image is None and not self._files:
                 self.image = frame
                 self._on_image(frame)
@@ -84,13 +75,12 @@ class Receiver:
                 self._note(frame)
             elif isinstance(frame, FileFrame):
                 self._check(frame)
-                self._announced = frame
-                return True
+                return frame
             else:
-                raise _lie(f"sent {type(frame).__name__} where a file or the end was due")
-        return False
+                raise lie(f"sent {type(frame).__name__} where a file or the end was due")
+        return None
 
-    async def receive(self, talk: Conversation) -> Received | None:
+    async def receive(self, answer: Answer, frame: FileFrame) -> Received | None:
         """The file that was announced, on its way to the disk; nothing, and no file, for one that came before.
 
         Raises ``AgentError``: as ``announced``, and ``write-failed``.
@@ -99,14 +89,14 @@ class Receiver:
         with writing(path):
             descriptor = self._effects.create(path, 0o600)
         self._written.append((path, descriptor))
-        sha256 = await self._write(talk, self._announced.size, descriptor, path)
+        sha256 = await self._write(answer, frame.size, descriptor, path)
         if sha256 in self._known:
             os.close(self._written.pop()[1])
             with writing(path):
                 self._effects.remove(path)
             return None
         self._known.add(sha256)
-        return Received(self._announced.file, path, self._announced.size, sha256)
+        return Received(frame.file, path, frame.size, sha256)
 
     async def make_durable(self) -> None:
         """Have what was received on the disk, without keeping up who waits; raises ``AgentError`` (``write-failed``).
@@ -129,25 +119,17 @@ class Receiver:
 
     def _note(self, frame: PackageFrame) -> None:
         if frame.nevra.name not in self._request.names:
-            raise _lie(f"told of {frame.nevra}, which nobody asked for")
+            raise lie(f"told of {frame.nevra}, which nobody asked for")
         if len(self.told) >= MAX_TOLD:
-            raise _lie(f"told of more than {MAX_TOLD} packages")
+            raise lie(f"told of more than {MAX_TOLD} packages")
         self.told.append(frame.nevra)
-
-    async def _next(self, talk: Conversation) -> Frame:
-        while isinstance(frame := await talk.receive(), ProgressFrame):
-            self._progress_frames += 1
-            if self._progress_frames > _MAX_PROGRESS_FRAMES:
-                raise _lie(f"said its progress more than {_MAX_PROGRESS_FRAMES} times")
-            self._on_progress(frame.done, frame.total)
-        return frame
 
     def _check(self, frame: FileFrame) -> None:
         self._files += 1
         if self._files > self._request.max_packages:
-            raise _lie(f"sent more than {self._request.max_packages} files")
+            raise lie(f"sent more than {self._request.max_packages} files")
         if frame.size > self._request.max_package_bytes:
-            raise _lie(f"sent a file of {frame.size} bytes, more than {self._request.max_package_bytes}")
+            raise lie(f"sent a file of {frame.size} bytes, more than {self._request.max_package_bytes}")
         self._check_room(frame)
 
     def _check_room(self, frame: FileFrame) -> None:
@@ -163,16 +145,16 @@ class Receiver:
             )
         self._allowance -= frame.size
 
-    async def _write(self, talk: Conversation, size: int, descriptor: int, path: Path) -> str:
+    async def _write(self, answer: Answer, size: int, descriptor: int, path: Path) -> str:
         digest = hashlib.sha256()
         left = size
         while left:
-            frame = await self._next(talk)
+            frame = await answer.next()
             if not isinstance(frame, ChunkFrame):
-                raise _lie(f"sent {type(frame).__name__} with {left} bytes of a file to come")
+                raise lie(f"sent {type(frame).__name__} with {left} bytes of a file to come")
             if not 0 < frame.size <= left:
-                raise _lie(f"sent a chunk of {frame.size} bytes with {left} bytes of a file to come")
-            data = await talk.receive_bytes(frame.size)
+                raise lie(f"sent a chunk of {frame.size} bytes with {left} bytes of a file to come")
+            data = await answer.bytes(frame.size)
             digest.update(data)
             with writing(path):
                 self._effects.write(descriptor, data)
@@ -182,7 +164,3 @@ class Receiver:
 
 def _full(what: str, hint: str) -> AgentError:
     return AgentError(Code.CACHE_FULL, what, f"{hint}; nothing was changed")
-
-
-def _lie(what: str) -> AgentError:
-    return AgentError(Code.WORKER_FAILED, f"the worker {what}", "nothing of its answer was used")

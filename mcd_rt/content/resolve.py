@@ -4,6 +4,7 @@ import logging
 import platform
 from collections.abc import Sequence
 
+from mcd_rt.content.answer import Answer
 from mcd_rt.content.conversation import Worker, conversation
 from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secrets_for, within, worker_for
 from mcd_rt.content.frames import Extent
@@ -59,10 +60,10 @@ async def _digest(
 ) -> str:
     request = request_for(question, settings, paths)
     # Of what is asked nothing may be written: the receiver takes no file for it.
-    receiver = Receiver(effects, paths.cache, request, lambda _done, _total: None, 0)
+    receiver = Receiver(effects, paths.cache, request, 0)
     async with conversation(effects, worker, settings.idle_timeout) as talk:
         await ask(talk, request, secrets_for(worker, question.image, request))
-        await receiver.announced(talk)
+        await receiver.announced(Answer(talk, lambda _done, _total: None))
     if receiver.image is None:
         raise AgentError(Code.WORKER_FAILED, f"the worker did not say which image {question.image} is")
     said = receiver.image

@@ -17,7 +17,8 @@ from shutil import which
 
 import pytest
 
-from mcd_rt.content import cache, conversation, frames, receive
+from mcd_rt.content import answer as answers
+from mcd_rt.content import cache, conversation, frames
 from mcd_rt.content.fetch import fetch_content
 from mcd_rt.content.frames import ChunkFrame, DoneFrame, FileFrame, PackageFrame, ProgressFrame
 from mcd_rt.errors import AgentError, Code
@@ -497,7 +498,7 @@ def test_a_worker_that_lies_about_files_is_not_believed(paths, image, answer, me
 
 @pytest.mark.parametrize("noise", [ProgressFrame(1, 2), b"x"])
 def test_a_worker_that_floods_is_stopped(paths, image, monkeypatch, noise):
-    monkeypatch.setattr(receive, "_MAX_PROGRESS_FRAMES", 1000)
+    monkeypatch.setattr(answers, "_MAX_PROGRESS_FRAMES", 1000)
     worker = scripted(b"", f"while True: connection.sendall({said(noise) * 100!r})")
     error = refused(paths, image, worker)
     assert error.failure.code is Code.WORKER_FAILED
