@@ -128,12 +128,11 @@ class Conversation:
         self._idle_timeout = idle_timeout
         self._received = bytearray()
         self._room = memoryview(bytearray(_ROOM))
-        self.over = False  # the worker has said its last word and may end by itself
+        self.over = False  # nothing is expected of the worker any more: it may end by itself
 
     async def send(self, request: Request) -> None:
         """Raises ``AgentError``: ``worker-timeout``, ``worker-failed`` where the worker has ended."""
-        loop = asyncio.get_running_loop()
-        await self._talk(loop.sock_sendall(self._connection, frames.encode_request(request)))
+        await self._send(frames.encode_request(request))
 
     async def send_descriptors(self, descriptors: Sequence[int]) -> None:
         """Pass at most ``DESCRIPTORS_AT_ONCE`` descriptors; raises as ``send``."""
@@ -144,15 +143,15 @@ class Conversation:
 
     async def send_file(self, name: str, descriptor: int) -> None:
         """Pass a file to inspect, and what to call it; raises as ``send``."""
-        await self._talk(asyncio.get_running_loop().sock_sendall(self._connection, frames.encode_name(name)))
+        await self._send(frames.encode_name(name))
         await self.send_descriptors((descriptor,))
 
-    async def end_sending(self) -> None:
-        """Nothing more is sent; raises as ``send``."""
-        try:
-            self._connection.shutdown(socket.SHUT_WR)
-        except OSError as error:
-            raise await self._ended() from error
+    def end_sending(self) -> None:
+        """Nothing more is sent; a worker that has ended does not hear it, and makes no error of it."""
+        self._connection.shutdown(socket.SHUT_WR)
+
+    async def _send(self, line: bytes) -> None:
+        await self._talk(asyncio.get_running_loop().sock_sendall(self._connection, line))
 
     async def receive(self) -> Frame:
         """The next frame.

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from mcd_rt.content import cache
@@ -34,9 +34,9 @@ class Inspection:
 class Judged:
     """What the second worker found: the packages, who judged them, and the identity of the keys for that."""
 
-    packages: tuple[Package, ...] = ()
-    judge: Judge = Judge.NOBODY
-    keys: str = ""
+    packages: tuple[Package, ...]
+    judge: Judge
+    keys: str
 
 
 class Judging:
@@ -48,8 +48,6 @@ class Judging:
         self._talk = talk
         self._keys = keys
         self._asked: list[Received] = []
-        self._over = False
-        self.is_awaited = False  # to say its last word
 
     async def add(self, file: Received) -> None:
         """Have a file inspected as soon as the worker gets to it.
@@ -60,9 +58,8 @@ class Judging:
         descriptor = cache.open_file(file.path)
         self._asked.append(file)
         try:
-            await self._talk.send_file(file.origin, descriptor)
-        except AgentError:
-            self._over = True  # the worker has ended, and its last words say why
+            with suppress(AgentError):  # the worker has ended, and its last words say why
+                await self._talk.send_file(file.origin, descriptor)
         finally:
             os.close(descriptor)
 
@@ -72,13 +69,11 @@ class Judging:
         Raises ``AgentError``: what the worker says is wrong with a package or with the keys, ``worker-failed``,
         ``worker-timeout``.
         """
-        self.is_awaited = True
-        if not self._over:
-            await self._talk.end_sending()
+        self._talk.over = False  # its last word is waited for now: one that hangs is killed
+        self._talk.end_sending()
         found = [await self._package(file) for file in self._asked]
         if not isinstance(await self._talk.receive(), DoneFrame):
             raise AgentError(Code.WORKER_FAILED, "the worker went on after it had inspected everything")
-        self.is_awaited = False
         judges = {judge for _, judge in found}
         packages = sorted((package for package, _ in found), key=lambda package: (package.nevra, package.sha256))
         return Judged(tuple(packages), judges.pop() if len(judges) == 1 else Judge.NOBODY, self._keys)
@@ -107,12 +102,10 @@ async def judging(inspection: Inspection) -> AsyncIterator[Judging]:
         keys = inspection.keys or ()
         await talk.send(InspectRequest(tuple(key.name for key in keys), inspection.keys is not None))
         judge = Judging(inspection, talk, await _send_keys(talk, keys))
-        try:
-            yield judge
-        finally:
-            # With nobody to talk to it ends by itself, and takes along what it had made for the keys: it is not killed
-            # because of what others failed in, only if it hangs.
-            talk.over = talk.over or not judge.is_awaited
+        # With nobody to talk to it ends by itself, and takes along what it had made for the keys: it is not killed
+        # because of what others failed in, only if it hangs.
+        talk.over = True
+        yield judge
 
 
 async def _send_keys(talk: Conversation, keys: Sequence[Path]) -> str:
