@@ -3,23 +3,22 @@
 import os
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from mcd_rt.content import frames
 from mcd_rt.content.blob import Descriptor, Reader, verified
 from mcd_rt.content.frames import (
     Extent,
     FetchRequest,
-    Frame,
     ImageFrame,
     ImageRequest,
     ProgressFrame,
 )
 from mcd_rt.content.layout import open_layout
+from mcd_rt.content.line import send_frame
 from mcd_rt.content.link import Access
 from mcd_rt.content.manifest import Image
 from mcd_rt.content.registry import open_registry
@@ -61,7 +60,7 @@ def deliver(connection: socket.socket, request: FetchRequest) -> None:
     reference = parsed_reference(request.image)
     progress = Progress(connection)
     layers = request.extent is not Extent.IDENTITY
-    with opened_image(connection, reference, request, progress, layers=layers) as source:
+    with opened_image(connection, reference, request, progress, layers=layers, meanwhile=_prepare) as source:
         image = source.image
         if request.extent is Extent.IDENTITY:
             return
@@ -95,14 +94,16 @@ def opened_image(
     progress: "Progress",
     *,
     layers: bool = True,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[ImageSource]:
     """The image of a request, open to be read; ``layers`` says whether any of them will be.
 
-    Which image it is, and how it is read, is said before anything of it comes, or before it is copied.
+    Which image it is, and how it is read, is said before anything of it comes, or before it is copied. ``meanwhile`` is
+    called while a proxy starts.
     """
 
     def introduce(image: Image, way: Way, why: str) -> None:
-        _send(connection, ImageFrame(image.digest, image.architecture, image.commit, image.version, way, why))
+        send_frame(connection, ImageFrame(image.digest, image.architecture, image.commit, image.version, way, why))
 
     if reference.layout:
         source = open_layout(reference, request.architecture, request.max_layers)
@@ -123,7 +124,7 @@ def opened_image(
             progress.repeat,
             progress.copied,
             introduce,
-            _prepare,
+            meanwhile,
         )
         with open_registry(reference, access, layers=layers) as opened:
             yield opened
@@ -153,10 +154,6 @@ def _lent_secret(connection: socket.socket, request: ImageRequest) -> Iterator[i
         copy.write(given.read(_MAX_SECRET))
         copy.flush()
         yield copy.fileno()
-
-
-def _send(connection: socket.socket, frame: Frame) -> None:
-    connection.sendall(frames.encode(frame))
 
 
 class Progress:
@@ -194,4 +191,4 @@ class Progress:
     def repeat(self) -> None:
         """Say how far it is, whether or not that is news."""
         self._said = self._done
-        _send(self._connection, ProgressFrame(self._done, self._total))
+        send_frame(self._connection, ProgressFrame(self._done, self._total))

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from mcd_rt.content import frames
 from mcd_rt.content.fields import MAX_FILES
 from mcd_rt.content.frames import DESCRIPTORS_AT_ONCE, InspectRequest, PackageFrame, decode_name
-from mcd_rt.content.line import read_line
+from mcd_rt.content.line import read_line, send_frame
 from mcd_rt.content.rpm import inspecting
 from mcd_rt.content.trust import MAX_KEY, DigestsOnly, Key, Trust, signed_by
 from mcd_rt.errors import AgentError, Code
@@ -34,7 +34,7 @@ def inspect_packages(connection: socket.socket, request: InspectRequest) -> None
         count, more = 0, True
         while more or begun:
             if not more or len(begun) == _AT_ONCE or (begun and not _is_readable(connection)):
-                connection.sendall(frames.encode(begun.popleft()()))
+                send_frame(connection, begun.popleft()())
             elif line := read_line(connection, frames.LINE):
                 count += 1
                 if count > MAX_FILES:

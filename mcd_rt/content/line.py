@@ -1,6 +1,9 @@
-"""A line from the agent, read by a worker without a byte of what follows it."""
+"""A worker's end of the socket: a line from the agent, without a byte of what follows it, and frames to the agent."""
 
 import socket
+
+from mcd_rt.content import frames
+from mcd_rt.content.frames import Frame
 
 
 def read_line(connection: socket.socket, most: int) -> bytes:
@@ -12,3 +15,8 @@ def read_line(connection: socket.socket, most: int) -> bytes:
     while len(line) < most and (byte := connection.recv(1)) not in (b"", b"\n"):
         line += byte
     return bytes(line)
+
+
+def send_frame(connection: socket.socket, frame: Frame) -> None:
+    """Send a frame; waits until the agent has taken enough of it."""
+    connection.sendall(frames.encode(frame))

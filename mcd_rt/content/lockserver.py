@@ -9,7 +9,8 @@ import json
 import os
 import socket
 
-from mcd_rt.content import fields, frames
+from mcd_rt.content import fields
+from mcd_rt.content.line import send_frame
 from mcd_rt.content.lockwords import LockFrame, LockRequest
 from mcd_rt.content.programs import Ended, run_program
 from mcd_rt.errors import AgentError, Code
@@ -25,7 +26,7 @@ _NO_SERVER = "reboot.fleet_lock.url must be the address of a FleetLock server, w
 
 def answer_lock(connection: socket.socket, request: LockRequest) -> None:
     """Ask, and send the answer; raises ``AgentError``: ``lock-unreachable``, ``lock-protocol``, ``worker-failed``."""
-    connection.sendall(frames.encode(ask_lock_server(request)))
+    send_frame(connection, ask_lock_server(request))
 
 
 def ask_lock_server(request: LockRequest) -> LockFrame:

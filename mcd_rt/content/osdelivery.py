@@ -15,11 +15,11 @@ from mcd_rt.content.frames import (
     ChunkFrame,
     FileFrame,
     FilesFrame,
-    Frame,
     OsFrame,
     OsRequest,
     RepositoryRequest,
 )
+from mcd_rt.content.line import send_frame
 from mcd_rt.content.manifest import architecture_of
 from mcd_rt.content.osfacts import checked_os
 from mcd_rt.content.osfinder import Found, search_for, unsupported
@@ -37,7 +37,7 @@ def deliver_os(connection: socket.socket, request: OsRequest) -> None:
         progress.begin(sum(layer.size for layer in source.image.layers))
         found = _searched(source, progress)
         progress.end()
-        _send(connection, OsFrame(_described(source, found)))
+        send_frame(connection, OsFrame(_described(source, found)))
 
 
 def deliver_repository(connection: socket.socket, request: RepositoryRequest) -> None:
@@ -184,14 +184,10 @@ class _Sender:
             self._waiting_bytes = 0
 
     def _send_large(self, part: str, data: MemberData) -> None:
-        _send(self.connection, FileFrame(part, data.left))
+        send_frame(self.connection, FileFrame(part, data.left))
         while chunk := data.take(CHUNK):
-            _send(self.connection, ChunkFrame(len(chunk)))
+            send_frame(self.connection, ChunkFrame(len(chunk)))
             self.connection.sendall(chunk)
-
-
-def _send(connection: socket.socket, frame: Frame) -> None:
-    connection.sendall(frames.encode(frame))
 
 
 def _not_archive(what: str) -> AgentError:

@@ -2,11 +2,11 @@
 
 import socket
 
-from mcd_rt.content import frames
 from mcd_rt.content.archive import MemberData
 from mcd_rt.content.blob import VerifiedReader
-from mcd_rt.content.frames import CHUNK, MAX_TOLD, ChunkFrame, FetchRequest, FileFrame, Frame, PackageFrame
+from mcd_rt.content.frames import CHUNK, MAX_TOLD, ChunkFrame, FetchRequest, FileFrame, PackageFrame
 from mcd_rt.content.layers import rpms
+from mcd_rt.content.line import send_frame
 from mcd_rt.content.overlay import Layer, Shadow
 from mcd_rt.content.rpm import describe, peek
 from mcd_rt.errors import AgentError, Code
@@ -20,25 +20,27 @@ class Sender:
         """Whatever it is given goes to the connection."""
         self._connection = connection
         self._request = request
-        self.sent: list[PackageFrame] = []
+        self._sent: list[PackageFrame] = []
         self._shadow = Shadow()
         self._over = False  # a fetch would not have come so far: the rest is told, not sent
         self._told = 0
 
     def is_whole(self) -> bool:
         """Whether what was sent is a whole kernel: packages of older layers are told from now on."""
-        self._over = is_complete(self.sent, self._request.names, self._request.architecture)
+        self._over = is_complete(self._sent, self._request.names, self._request.architecture)
         return self._over
 
     def send_layer(self, reader: VerifiedReader, name: str) -> None:
-        """Everything that a layer, the next older one, contributes; raises ``AgentError``: as ``rpms`` and below."""
+        """Everything that a layer, the next older one, contributes; raises ``AgentError``.
+
+        What ``rpms`` raises, ``package-corrupt``, ``image-too-large``.
+        """
         layer = Layer()
         for path, data in rpms(reader, name, self._shadow, layer):
-            self.send_if_wanted(path, data)
+            self._send_if_wanted(path, data)
         self._shadow = layer.above(self._shadow)
 
-    def send_if_wanted(self, path: str, data: MemberData) -> None:
-        """Look into a file, and pass it on; raises ``AgentError``: ``package-corrupt``, ``image-too-large``."""
+    def _send_if_wanted(self, path: str, data: MemberData) -> None:
         size = data.left
         found = peek(data.read, path)
         if found.name not in self._request.names:
@@ -46,12 +48,12 @@ class Sender:
         if self._over:
             self._tell(describe(found.prefix, path))
             return
-        if len(self.sent) >= self._request.max_packages:
+        if len(self._sent) >= self._request.max_packages:
             raise _too_large(f"the image has more than {self._request.max_packages} of the packages asked for")
         if size > self._request.max_package_bytes:
             raise _too_large(f"{path} has {size} bytes, more than {self._request.max_package_bytes}")
-        self.sent.append(describe(found.prefix, path))
-        _send(self._connection, FileFrame(path, size))
+        self._sent.append(describe(found.prefix, path))
+        send_frame(self._connection, FileFrame(path, size))
         for start in range(0, len(found.prefix), CHUNK):
             self._send_chunk(found.prefix[start : start + CHUNK])
         while chunk := data.take(CHUNK):
@@ -61,16 +63,12 @@ class Sender:
         self._told += 1
         if self._told > MAX_TOLD:
             raise _too_large(f"the older layers of the image have more than {MAX_TOLD} of the packages asked for")
-        _send(self._connection, package)
+        send_frame(self._connection, package)
 
     def _send_chunk(self, chunk: bytes) -> None:
-        _send(self._connection, ChunkFrame(len(chunk)))
+        send_frame(self._connection, ChunkFrame(len(chunk)))
         self._connection.sendall(chunk)
 
 
 def _too_large(message: str) -> AgentError:
     return AgentError(Code.IMAGE_TOO_LARGE, message, "raise the limits in [content] if this image is meant")
-
-
-def _send(connection: socket.socket, frame: Frame) -> None:
-    connection.sendall(frames.encode(frame))

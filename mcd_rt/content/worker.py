@@ -17,13 +17,12 @@ from mcd_rt.content.frames import (
     DoneFrame,
     ErrorFrame,
     FetchRequest,
-    Frame,
     InspectRequest,
     LockRequest,
     OsRequest,
     RepositoryRequest,
 )
-from mcd_rt.content.line import read_line
+from mcd_rt.content.line import read_line, send_frame
 from mcd_rt.content.quiet import keep_quiet
 from mcd_rt.content.requests import MAX_REQUEST
 from mcd_rt.errors import AgentError, Code
@@ -75,13 +74,13 @@ class _LastWords:
         if error is None or isinstance(error, BrokenPipeError | ConnectionResetError):
             return False
         if isinstance(error, AgentError):
-            _send(self._connection, ErrorFrame(error.failure))
+            send_frame(self._connection, ErrorFrame(error.failure))
             return True
         import traceback  # noqa: PLC0415 - only for what was not foreseen
 
         last_line = traceback.format_exception_only(error)[-1].strip()
         failed = AgentError(Code.WORKER_FAILED, f"the worker failed: {last_line}")
-        _send(self._connection, ErrorFrame(failed.failure))
+        send_frame(self._connection, ErrorFrame(failed.failure))
         return False
 
 
@@ -110,8 +109,4 @@ def _answer(connection: socket.socket) -> None:
             answer_lock(connection, request)
         case _:
             assert_never(request)
-    _send(connection, DoneFrame())
-
-
-def _send(connection: socket.socket, frame: Frame) -> None:
-    connection.sendall(frames.encode(frame))
+    send_frame(connection, DoneFrame())
