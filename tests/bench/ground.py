@@ -103,8 +103,8 @@ class Ground:
 
     def alone(self, image: ImageReference) -> Cost:
         """The newest layer through skopeo's proxy."""
-        _, environment = self._our_command(image, ())
-        return measure([sys.executable, "-m", "tests.bench.proxy", str(self.root), str(image)], environment)
+        command = [sys.executable, "-m", "tests.bench.proxy", str(self.root), str(image)]
+        return measure(command, self._our_environment())
 
     def _memory(self, image: ImageReference, options: Sequence[str]) -> tuple[float, float]:
         """Of what the two ways start: the workers and skopeo, the shell and podman. A round that is not timed."""
@@ -116,10 +116,13 @@ class Ground:
 
     def _our_command(self, image: ImageReference, options: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         shutil.rmtree(self.root / "var", ignore_errors=True)
-        # What is installed has been compiled: here the first round does that.
+        command = [sys.executable, "-m", "tests.bench.one", *options, str(self.root), str(image), *NAMES]
+        return command, self._our_environment()
+
+    def _our_environment(self) -> dict[str, str]:
+        """What is installed has been compiled: here the first round does that."""
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        environment["PYTHONPYCACHEPREFIX"] = str(self.place / "bytecode")
-        return [sys.executable, "-m", "tests.bench.one", *options, str(self.root), str(image), *NAMES], environment
+        return environment | {"PYTHONPYCACHEPREFIX": str(self.place / "bytecode")}
 
     def _their_command(self, image: ImageReference) -> tuple[list[str], dict[str, str]]:
         target = self.place / "copied"

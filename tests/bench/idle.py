@@ -17,6 +17,7 @@ from mcd_rt.control import Verb, ask_agent
 from mcd_rt.model.kernel import KernelType
 from tests.bench.effort import Effort, effort
 from tests.bench.figures import MEGABYTE, Figure, Goal, tell
+from tests.bench.measure import memory_of
 from tests.bench.nodes import rendered, steady_node
 
 NAIVE = "naive daemon"
@@ -35,13 +36,7 @@ class Cost:
 def cost_of(pid: int) -> Cost:
     tasks = [(task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     switches = sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", task, re.MULTILINE)[1]) for task in tasks)
-    return Cost(switches, len(tasks), memory_of(pid))
-
-
-def memory_of(pid: int) -> float:
-    """Its proportional set size in MB."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1]) * 1024 / MEGABYTE
+    return Cost(switches, len(tasks), memory_of(pid) / MEGABYTE)
 
 
 @contextmanager
@@ -75,7 +70,7 @@ async def measure(how: Effort, seconds: float) -> list[Figure]:
             steady.scene.write_config(rendered(KernelType.DEFAULT, steady.scene, size * MEGABYTE))
             await ask_agent(steady.node.paths.control, Verb.APPLY, 60)
             await asyncio.sleep(0.5)  # the pass that the file itself wakes
-            more = memory_of(steady.pid) - ours[1].memory
+            more = memory_of(steady.pid) / MEGABYTE - ours[1].memory
             figures.append(Figure(f"idle after a config of {size} MB: memory more", "MB", (more,), goal=Goal(2)))
     return figures
 

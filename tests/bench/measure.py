@@ -60,7 +60,7 @@ def peak_memory(command: Sequence[str], environment: Mapping[str, str], *, itsel
     with subprocess.Popen(command, env=dict(environment), stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             tree = list(_descendants(process.pid)) + [process.pid] * itself
-            most = max(most, sum(map(_proportional, tree)))
+            most = max(most, sum(map(_memory_left, tree)))
             time.sleep(0.002)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed: {process.returncode}")
@@ -85,11 +85,17 @@ def _words(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def _proportional(pid: int) -> int:
-    with suppress(OSError):  # the same
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+def memory_of(pid: int) -> int:
+    """The proportional set size of a process in bytes (proc(5)); raises ``OSError`` where there is none any more."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _memory_left(pid: int) -> int:
+    with suppress(OSError):  # it has just ended
+        return memory_of(pid)
     return 0
 
 

@@ -83,7 +83,7 @@ def test_the_answers_are_in_the_order_of_the_files(inspections):
 
 def test_one_is_begun_before_the_one_before_is_done_and_not_all_at_once(inspections):
     inspect_all()
-    assert 1 < inspections.unfinished_at_most < len(NAMES)
+    assert 1 < inspections.unfinished_at_most < frames.DESCRIPTORS_AT_ONCE
 
 
 def test_what_a_file_is_is_said_before_the_next_one_comes(inspections):

@@ -65,8 +65,6 @@ def answer(
             ours.sendall(frames.encode_name(name))
             socket.send_fds(ours, [b"\0"], [descriptor])
         ours.shutdown(socket.SHUT_WR)
-        if not batches:
-            ours.shutdown(socket.SHUT_WR)
         with ours.makefile("rb") as stream:
             while not said or not isinstance(said[-1], DoneFrame | ErrorFrame):
                 frame = frames.decode(stream.readline())
