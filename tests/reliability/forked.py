@@ -9,7 +9,8 @@ from pathlib import Path
 import mcd_rt.content.delivery  # what a worker imports when it has read its request: warm here
 import mcd_rt.content.inspection
 import mcd_rt.content.layout
-import mcd_rt.content.osdelivery  # noqa: F401 - as those above
+import mcd_rt.content.osdelivery
+import mcd_rt.content.sending  # noqa: F401 - as those above
 from mcd_rt.content.worker import serve_standard_input
 from mcd_rt.effects import Child
 
