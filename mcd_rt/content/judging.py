@@ -1,5 +1,6 @@
 """The agent's side of an inspection: packages go to the second worker one by one, while others still arrive."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -105,7 +106,11 @@ async def judging(inspection: Inspection) -> AsyncIterator[Judging]:
         # With nobody to talk to it ends by itself, and takes along what it had made for the keys: it is not killed
         # because of what others failed in, only if it hangs.
         talk.over = True
-        yield judge
+        try:
+            yield judge
+        except asyncio.CancelledError:  # who is told to stop waits for nobody
+            talk.over = False
+            raise
 
 
 async def _send_keys(talk: Conversation, keys: Sequence[Path]) -> str:

@@ -20,7 +20,7 @@ REALTIME = KernelType.REALTIME
 
 
 async def fetching(node, gate):
-    """Everything was received and nothing is inspected yet."""
+    """Both workers were started, and one of them is held: nothing is inspected yet."""
     gate.let_pass()
     await node.run_agent(AGENT)
     await gate.reached(2)
