@@ -60,6 +60,7 @@ ExecStart={" ".join(PYTHON)} -m tests.system.host.daemon
 Description=The kernel that the boot loader chose, as far as /proc and /sys tell
 DefaultDependencies=no
 Before=sysinit.target
+FailureAction=poweroff-force
 [Service]
 Type=oneshot
 RemainAfterExit=yes
@@ -67,7 +68,7 @@ ExecStart=/bin/sh -ec ' \\
     for name in osrelease version; do mount --bind /run/simulated/$name /proc/sys/kernel/$name; done; \\
     mount --bind /run/simulated/cmdline /proc/cmdline; mount -t tmpfs -o mode=0755 simulated /sys/kernel; \\
     if [ -e /run/simulated/realtime ]; then cp /run/simulated/realtime /sys/kernel/realtime; fi; \\
-    cat /proc/sys/kernel/random/boot_id > /run/simulated-boot-id; umount /proc/sys/kernel/random/boot_id; \\
+    cat /proc/sys/kernel/random/boot_id > /run/simulated-boot-id; umount --lazy /proc/sys/kernel/random/boot_id; \\
     mount --bind /run/simulated-boot-id /proc/sys/kernel/random/boot_id; mkdir -p /run/ostree; touch /run/ostree-booted'
 """,
     "lib/systemd/system/ostree-finalize-staged.path": """\
