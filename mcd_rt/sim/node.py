@@ -137,6 +137,7 @@ class SimulatedNode:
 
     async def stop(self) -> None:
         """Switch it off and leave nothing behind; raises what broke in the simulation itself."""
+        self.faults.stays_dead = True  # whoever still calls rpm-ostreed does not start it on a bus that goes
         tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
