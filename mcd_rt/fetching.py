@@ -5,15 +5,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import assert_never
 
-from mcd_rt.content.cache import prune
+from mcd_rt.content.cache import load, prune
 from mcd_rt.content.fetch import fetch_content
 from mcd_rt.content.osentry import has_repository
-from mcd_rt.content.osimage import fetch_repository, read_os_image
+from mcd_rt.content.osimage import Brought, fetch_os
 from mcd_rt.content.resolve import resolve_tag
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.model.content import Content, Reading, Way
 from mcd_rt.model.image import ImageReference
-from mcd_rt.model.osimage import OsImage
 from mcd_rt.model.plan import Needs, NeedsBase, NeedsContent, NeedsDigest, NeedsOs
 from mcd_rt.model.record import Record, Resolved
 from mcd_rt.model.state import State
@@ -31,8 +30,11 @@ async def fetch_needed(context: Context, situation: Situation, need: Needs) -> S
             raise AgentError(Code.INTERNAL_ERROR, f"the packages of a base on the node are not fetched: {checksum}")
         case NeedsContent():
             return replace(situation, content=await _fetch(context, situation, need))
-        case NeedsOs(image):
-            return replace(situation, offer=offer_of(context.paths, image, await _read_os(context, situation, image)))
+        case NeedsOs(image, names):
+            what = f"what OS {image} is, and what is needed of it"
+            brought = await _fetch_os(context, situation, image, _missing(context, image, names), what)
+            known = replace(situation, offer=offer_of(context.paths, image, brought.os))
+            return known if brought.content is None else replace(known, content=brought.content)
         case NeedsDigest(image):
             context.reporter.enter(State.FETCHING, f"which image {image} is")
             architecture = situation.host.architecture
@@ -44,21 +46,12 @@ async def fetch_needed(context: Context, situation: Situation, need: Needs) -> S
 
 
 async def provide_repository(context: Context, situation: Situation, image: ImageReference) -> None:
-    """Have the ostree repository of an image on the node; raises ``AgentError`` as a fetch does."""
-    if has_repository(context.paths, image.digest):
-        return
-    context.reporter.enter(State.FETCHING, f"the ostree repository of {image}")
-    prune(context.effects, context.paths, digests_in_use(situation))
-    with _counted(context) as progress:
-        await fetch_repository(
-            context.effects,
-            context.settings.content,
-            context.paths,
-            image,
-            progress.show,
-            architecture=situation.host.architecture,
-            on_reading=progress.take,
-        )
+    """Have the ostree repository of an image on the node, where what came with its OS is gone.
+
+    Raises ``AgentError`` as a fetch does.
+    """
+    if not has_repository(context.paths, image.digest):
+        await _fetch_os(context, situation, image, (), f"the ostree repository of {image}")
 
 
 class _Progress:
@@ -91,14 +84,25 @@ def _counted(context: Context) -> Iterator[_Progress]:
         context.reporter.metrics.count_fetch(progress.way, progress.done, seconds, ok=ok)
 
 
-async def _read_os(context: Context, situation: Situation, image: ImageReference) -> OsImage:
-    context.reporter.enter(State.FETCHING, f"what OS {image} is")
+def _missing(context: Context, image: ImageReference, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The packages that are asked for, unless they are on the node already."""
+    settings = context.settings.content
+    is_there = load(context.paths, image.digest, names, settings.trust, settings.keys) is not None
+    return () if is_there else names
+
+
+async def _fetch_os(
+    context: Context, situation: Situation, image: ImageReference, names: tuple[str, ...], what: str
+) -> Brought:
+    context.reporter.enter(State.FETCHING, what)
+    prune(context.effects, context.paths, digests_in_use(situation))
     with _counted(context) as progress:
-        return await read_os_image(
+        return await fetch_os(
             context.effects,
             context.settings.content,
             context.paths,
             image,
+            names,
             progress.show,
             architecture=situation.host.architecture,
             on_reading=progress.take,

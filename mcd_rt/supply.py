@@ -53,7 +53,7 @@ async def provide(context: Context, situation: Situation, need: Needs) -> Situat
         from mcd_rt.fetching import fetch_needed  # noqa: PLC0415 - an idle agent never needs what fetches
 
         known = await fetch_needed(context, situation, need)
-    if isinstance(need, NeedsContent) and known.content is not None:
+    if known.content is not None and known.content is not situation.content:
         context.reporter.metrics.show_content(known.content)
         context.reporter.show_trust(known.content)
     return known

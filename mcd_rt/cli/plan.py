@@ -128,8 +128,9 @@ def _asked(need: Needs) -> str:
             return f"fetch {', '.join(names)} (as far as they are there) from {image}"
         case NeedsDigest(image):
             return f"ask which image {image} is, and keep to that"
-        case NeedsOs(image):
-            return f"look which OS {image} is"
+        case NeedsOs(image, names):
+            brought = ["its repository where it has one", *names]
+            return f"look which OS {image} is, and fetch {', '.join(brought)} (as far as they are there)"
         case _:
             assert_never(need)
 

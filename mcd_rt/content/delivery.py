@@ -11,10 +11,10 @@ from typing import Protocol
 
 from mcd_rt.content.blob import Descriptor, Reader, verified
 from mcd_rt.content.frames import (
+    AboutImage,
     Extent,
     FetchRequest,
     ImageFrame,
-    ImageRequest,
     ProgressFrame,
 )
 from mcd_rt.content.layout import open_layout
@@ -90,7 +90,7 @@ def parsed_reference(image: str) -> ImageReference:
 def opened_image(
     connection: socket.socket,
     reference: ImageReference,
-    request: ImageRequest,
+    request: AboutImage,
     progress: "Progress",
     *,
     layers: bool = True,
@@ -142,7 +142,7 @@ def _pause(connection: socket.socket, progress: "Progress", seconds: float) -> N
 
 
 @contextmanager
-def _lent_secret(connection: socket.socket, request: ImageRequest) -> Iterator[int]:
+def _lent_secret(connection: socket.socket, request: AboutImage) -> Iterator[int]:
     """A descriptor of what the agent lends: a copy in memory, which can be opened again by its name; -1 for none."""
     if not request.lent:
         yield -1

@@ -17,7 +17,7 @@ from mcd_rt.content.requests import EMPTY_SECRETS
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.frozen import frozen
 from mcd_rt.hostpaths import HostPaths
-from mcd_rt.model.content import Reading
+from mcd_rt.model.content import Content, Reading
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.settings import ContentSettings
 
@@ -80,7 +80,7 @@ def request_for(question: Question, settings: ContentSettings, host: HostPaths) 
     )
 
 
-def secrets_for(worker: Worker, image: ImageReference, request: FetchRequest) -> tuple[Path, ...]:
+def secrets_for(worker: Worker, image: ImageReference, request: AboutImage) -> tuple[Path, ...]:
     """Where a pull secret may be, for a unit whose user may read none of them; a child has to find its own.
 
     Needed where the service manager cannot lend it (``LoadCredential``, systemd 247) or the file is another one.
@@ -99,6 +99,11 @@ def tell_reading(image: ImageReference, said: ImageFrame, on_reading: Callable[[
     """Tell the log and who asked how an image is read, which is known before anything of it has come."""
     _log.info("%s is read by way of %s (%s)", image, said.way, said.why)
     on_reading(Reading(said.way, said.why))
+
+
+def tell_packages(image: ImageReference, content: Content) -> None:
+    """Tell the log what was found in an image, and who judged it."""
+    _log.info("%s has %d of these packages; signatures judged by %s", image, len(content.packages), content.trusted_by)
 
 
 async def ask(talk: Conversation, request: AboutImage, secrets: Sequence[Path]) -> None:

@@ -4,13 +4,13 @@ The agent parses nothing foreign: it writes bytes into files it names itself and
 they are, and who signed them, it learns from the second worker, which has the open files and nothing else.
 """
 
-import logging
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from mcd_rt.content import cache
+from mcd_rt.content.allowance import allowance_of
 from mcd_rt.content.answer import Answer
 from mcd_rt.content.conversation import Listening, Worker, conversation
 from mcd_rt.content.errand import (
@@ -20,6 +20,7 @@ from mcd_rt.content.errand import (
     nobody_asks,
     request_for,
     secrets_for,
+    tell_packages,
     tell_reading,
     within,
     worker_for,
@@ -38,8 +39,6 @@ from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.settings import ContentSettings
 
 _NO_DIGEST = "sha256:" + "0" * 64
-
-_log = logging.getLogger(__name__)
 
 
 @frozen
@@ -133,7 +132,7 @@ async def fetch_image(
             question = Question(image, names, architecture or platform.machine(), extent, scratch)
             request = request_for(question, settings, host)
             inspection = Inspection(effects, inspector, settings.idle_timeout, names, keys)
-            allowance = max(0, settings.max_cache_bytes - cache.used_bytes(paths))
+            allowance = allowance_of(settings, paths)
             place = cache.create(effects, paths, digest)
             job = _Job(fetcher, request, secrets_for(fetcher, image, request), inspection, on_progress)
             receiver = Receiver(effects, place, request, allowance, lambda said: tell_reading(image, said, on_reading))
@@ -144,7 +143,7 @@ async def fetch_image(
         if image.digest:  # what a tag meant is nothing to come back to
             cache.store(effects, paths, content, names, judged.keys)
             undo.pop_all()
-    _log.info("%s has %d of these packages; signatures judged by %s", image, len(judged.packages), judged.judge)
+    tell_packages(image, content)
     return Fetched(content, said.architecture, said.commit, said.version, tuple(receiver.told))
 
 

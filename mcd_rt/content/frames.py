@@ -12,16 +12,15 @@ progress can be said in the middle of one.
     ← {"chunk": 262144} + 262144 bytes ...                    ← {"package": {...}}   one a file, in order
     ← {"done": true}, or {"error": {"code": ..., "message": ..., "hint": ...}} at any point
 
-    → {"op": "os", "image": ..., ...}                         → {"op": "repository", "image": ..., "max_files": ...}
-    ← image and progress as above                             ← image and progress as above
-    ← {"os": {"form": "container", "commit": ..., ...}}       ← {"files": [["objects/...", 120], ...]} + their bytes
-    ← {"done": true}                                          ← file and chunks as above, done
-
-    → {"op": "lock", "url": ..., "take": true, ...}
-    ← {"lock": {"granted": false, "said": ...}}
+    → {"op": "os", "image": ..., "names": [...], ...}         → {"op": "lock", "url": ..., "take": true, ...}
+    ← image and progress as above                             ← {"lock": {"granted": false, "said": ...}}
+    ← {"files": [["objects/...", 120], ...]} + their bytes    ← {"done": true}
+    ← files and chunks as above, of packages as well
+    ← {"os": {"form": "repository", "commit": ..., ...}}
     ← {"done": true}
 
-``files`` announces many small files at once: their bytes follow in the same order, at most ``CHUNK`` together.
+``files`` announces many small files at once: their bytes follow in the same order, at most ``CHUNK`` together. An OS
+that is the image itself (``"form": "container"``) is said, and no file is sent.
 
 Asked for its identity alone (``Extent.IDENTITY``), the worker ends after the ``image`` frame; asked for all layers
 (``Extent.ALL``), it sends a ``package`` frame, and no file, for each RPM of a layer that a fetch leaves alone.
@@ -40,10 +39,8 @@ from mcd_rt.content.requests import (
     AboutImage,
     Extent,
     FetchRequest,
-    ImageRequest,
     InspectRequest,
     OsRequest,
-    RepositoryRequest,
     Request,
     decode_name,
     decode_request,
@@ -62,13 +59,11 @@ __all__ = [
     "AboutImage",
     "Extent",
     "FetchRequest",
-    "ImageRequest",
     "InspectRequest",
     "LockFrame",
     "LockRequest",
     "OsRequest",
     "PackageFrame",
-    "RepositoryRequest",
     "Request",
     "checked_package",
     "decode_name",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mcd_rt.content.archive import Kind, MemberData, members
+from mcd_rt.content.archive import Kind, Member, MemberData, members
 from mcd_rt.content.blob import VerifiedReader
 from mcd_rt.content.decompress import unpacked
 from mcd_rt.content.fields import printable
@@ -18,15 +18,21 @@ def rpms(blob: VerifiedReader, name: str, newer: Shadow, layer: Layer) -> Iterat
     passed over. Raises ``AgentError``: ``image-unsafe`` and what ``unpacked`` and ``members`` raise.
     """
     for member, data in members(unpacked(blob, lambda: blob.taken, name), name):
-        try:
-            layer.add(member.path, directory=member.kind is Kind.DIRECTORY)
-        except ValueError as error:
-            raise _unsafe(name, member.path, str(error)) from error
-        if member.kind is Kind.DIRECTORY or not in_place(member.path) or newer.hides(member.path):
-            continue
-        if member.kind is not Kind.FILE:
-            raise _unsafe(name, member.path, f"is {member.kind.value}, expected a file")
-        yield member.path, data
+        if is_offered(member, name, newer, layer):
+            yield member.path, data
+
+
+def is_offered(member: Member, name: str, newer: Shadow, layer: Layer) -> bool:
+    """Whether a member of the layer is such a file; raises ``AgentError`` (``image-unsafe``)."""
+    try:
+        layer.add(member.path, directory=member.kind is Kind.DIRECTORY)
+    except ValueError as error:
+        raise _unsafe(name, member.path, str(error)) from error
+    if member.kind is Kind.DIRECTORY or not in_place(member.path) or newer.hides(member.path):
+        return False
+    if member.kind is not Kind.FILE:
+        raise _unsafe(name, member.path, f"is {member.kind.value}, expected a file")
+    return True
 
 
 def _unsafe(name: str, path: str, what: str) -> AgentError:

@@ -35,8 +35,8 @@ _OWN_COMMIT, _LAST_OWN = "ostree.commit", ("ostree.final-diffid", "ostree.diffid
 class Image:
     """One image: the digest of its manifest, its architecture as its config says, its layers oldest first.
 
-    ``commit`` and ``version`` are those of the OS its labels say it belongs to, empty where they do not. ``derived``
-    is how many layers were put on top of an image that is its OS, and so on top of its commit.
+    ``commit`` and ``version`` are those of the OS its labels say it belongs to, empty where they do not. ``is_os`` says
+    that it is this OS itself, by its labels; ``derived`` how many layers were put on top of it, and so of its commit.
     """
 
     digest: str
@@ -44,6 +44,7 @@ class Image:
     layers: tuple[Descriptor, ...]
     commit: str = ""
     version: str = ""
+    is_os: bool = False
     derived: int = 0
 
 
@@ -191,7 +192,7 @@ def _configured(documents: Documents, digest: str, config: Descriptor, layers: t
     if len(listed) != len(layers):
         raise unreadable(name, f"lists {len(listed)} layers, the manifest {len(layers)}")
     derived = _derived(listed, last[0] or last[1]) if own else 0
-    return Image(digest, architecture, layers, commit or own, version, derived)
+    return Image(digest, architecture, layers, commit or own, version, bool(own), derived)
 
 
 def _derived(listed: tuple[str, ...], last: str) -> int:

@@ -9,14 +9,14 @@ verified.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mcd_rt.content import repository
 from mcd_rt.content.archive import Kind, Member, MemberData, members
 from mcd_rt.content.blob import Descriptor, Reader, VerifiedReader
 from mcd_rt.content.commit import MAX_COMMIT, Commit, read_commit
-from mcd_rt.content.decompress import unpacked
+from mcd_rt.content.decompress import ByteStream, unpacked
 from mcd_rt.content.fields import printable
 from mcd_rt.content.nevras import checked_nevra
 from mcd_rt.content.overlay import Opaque, Ordinary, Whiteout, meaning
@@ -46,13 +46,21 @@ class Found:
 
 
 @dataclass(slots=True)
+class _Notes:
+    """What one layer has of what is looked for, and hides of it in older ones: by path, whether itself as well."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    hidden: dict[str, bool] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Search:
-    """What was found so far, layer by layer, the oldest first; ``label`` is the commit it is for, or empty."""
+    """What was found so far, layer by layer, in either order; ``label`` is the commit it is for, or empty."""
 
     label: str
     found: Found | None = None
-    _kept: dict[str, bytes] = field(default_factory=dict)  # by path, of the layers before
-    _own: dict[str, bytes] = field(default_factory=dict)  # of this layer
+    _layers: list[_Notes] = field(default_factory=lambda: [_Notes()])  # as they were read, the last one still is
+    _bytes: int = 0
 
     def read_layer(self, source: Reader, blob: Descriptor, on_read: Callable[[int], None]) -> None:
         """Look through a layer, to its end unless everything is found.
@@ -63,48 +71,60 @@ class Search:
         name = f"layer {blob.digest}"
         try:
             for member, data in members(unpacked(reader, lambda: reader.taken, name), name):
-                self._look_at(member, data, name)
+                self.look_at(member, data, name)
                 if self.found is not None:
                     return
         except AgentError:
             reader.drain()  # where the layer is not the promised one, that is the cause to name
             raise
         reader.drain()
-        self._kept |= self._own
-        self._own = {}
+        self.end_layer()
 
-    def end(self) -> Found:
-        """What the layers have together, all of them read.
+    def look_at(self, member: Member, data: MemberData, name: str) -> MemberData:
+        """One member of a layer that is read for other things as well; returns its data as if nobody had looked.
+
+        ``name`` is what to call the layer. Raises ``AgentError``: ``image-unsafe``, ``image-too-large``, and as
+        ``read_commit``.
+        """
+        try:
+            match meaning(member.path):
+                case Whiteout(path):
+                    self._hide(path, itself=True)
+                case Opaque(path):
+                    self._hide(path, itself=False)
+                case Ordinary(path):
+                    if (most := self._wanted(path)) and member.kind is not Kind.DIRECTORY:
+                        taken = data.take(most + 1)
+                        self._keep(member, taken, most)
+                        return MemberData(ByteStream(iter((taken,))), len(taken), name)
+        except ValueError as error:
+            raise _unsafe(name, member.path, str(error)) from error
+        return data
+
+    def end_layer(self) -> None:
+        """The next member is of another layer."""
+        self._layers.append(_Notes())
+
+    def end(self, *, newest_first: bool = False) -> Found:
+        """What the layers have together, all of them read, in this order.
 
         Raises ``AgentError``: ``os-image-unsupported`` where that is no OS or does not say what is in it, else as
         ``read_commit``.
         """
-        form, commit = self._commit()
+        kept = self._laid_over(self._layers[::-1] if newest_first else self._layers)
+        form, commit = self._commit(kept)
         if commit.kernels is not None:
             return Found(form, commit, commit.kernels)
-        if _LIST not in self._kept:
+        if _LIST not in kept:
             raise unsupported(f"the commit {commit.checksum} does not list its packages, nor does a {_LIST} beside it")
-        return Found(form, commit, kernels_of(self._kept[_LIST]))
-
-    def _look_at(self, member: Member, data: MemberData, name: str) -> None:
-        try:
-            match meaning(member.path):
-                case Whiteout(path):
-                    self._forget(path, itself=True)
-                case Opaque(path):
-                    self._forget(path, itself=False)
-                case Ordinary(path):
-                    if (most := self._wanted(path)) and member.kind is not Kind.DIRECTORY:
-                        self._keep(member, data.take(most + 1), most)
-        except ValueError as error:
-            raise _unsafe(name, member.path, str(error)) from error
+        return Found(form, commit, kernels_of(kept[_LIST]))
 
     def _wanted(self, path: str) -> int:
         """How large a file of this path may be; 0 for one that is not looked for."""
         if path == _LIST:
             return MAX_LIST
         if self.label:
-            return MAX_COMMIT if self._form_of(path) else 0
+            return MAX_COMMIT if path.endswith(".commit") and self._form_of(path) else 0
         if path.startswith(_REFS):
             return repository.MAX_REF
         return MAX_COMMIT if _ANY_COMMIT.fullmatch(path) else 0
@@ -116,46 +136,50 @@ class Search:
     def _keep(self, member: Member, data: bytes, most: int) -> None:
         if member.kind is not Kind.FILE:
             raise ValueError(f"is {member.kind.value}, expected a file")
-        if len(data) > most or sum(map(len, (*self._kept.values(), *self._own.values()))) + len(data) > MAX_KEPT:
-            raise AgentError(
-                Code.IMAGE_TOO_LARGE,
-                f"{printable(member.path, 256)} has more than {most} bytes, or all of its kind more than {MAX_KEPT}",
-                "do not trust this image",
+        self._bytes += len(data)
+        if len(data) > most or self._bytes > MAX_KEPT:
+            raise _too_large(
+                f"{printable(member.path, 256)} has more than {most} bytes, or all of its kind more than {MAX_KEPT}"
             )
-        self._own[member.path] = data
+        self._layers[-1].files[member.path] = data
         if self.label and (form := self._form_of(member.path)) is not None:
             commit = read_commit(data, self.label)
             if commit.kernels is not None:
                 self.found = Found(form, commit, commit.kernels)
 
-    def _forget(self, path: str, *, itself: bool) -> None:
-        below = f"{path}/" if path else ""
-        hidden = [kept for kept in self._kept if (itself and kept == path) or kept.startswith(below)]
-        for kept in hidden:
-            del self._kept[kept]
+    def _hide(self, path: str, *, itself: bool) -> None:
+        if not _concerns(path):
+            return
+        self._bytes += len(path)
+        if self._bytes > MAX_KEPT:
+            raise _too_large(f"the layers hide names of more than {MAX_KEPT} bytes")
+        hidden = self._layers[-1].hidden
+        hidden[path] = itself or hidden.get(path, False)
 
-    def _commit(self) -> tuple[OsForm, Commit]:
+    def _laid_over(self, oldest_first: Sequence[_Notes]) -> dict[str, bytes]:
+        kept: dict[str, bytes] = {}
+        for layer in oldest_first:
+            for path, itself in layer.hidden.items():
+                below = f"{path}/" if path else ""
+                kept = {
+                    name: data
+                    for name, data in kept.items()
+                    if not (itself and name == path) and not name.startswith(below)
+                }
+            kept |= layer.files
+        return kept
+
+    def _commit(self, kept: dict[str, bytes]) -> tuple[OsForm, Commit]:
         if not self.label:
-            checksum = self._only_ref()
+            checksum = _only_ref(kept)
             path = f"{repository.PLACE}/{repository.object_of(checksum, 'commit')}"
-            if path not in self._kept:
+            if path not in kept:
                 raise _broken(f"the repository of the image has no commit {checksum}, which its branch names")
-            return OsForm.REPOSITORY, read_commit(self._kept[path], checksum)
-        for path, data in self._kept.items():
+            return OsForm.REPOSITORY, read_commit(kept[path], checksum)
+        for path, data in kept.items():
             if (form := self._form_of(path)) is not None:
                 return form, read_commit(data, self.label)
         raise _broken(f"the image's label names the commit {self.label}, which is in none of its layers")
-
-    def _only_ref(self) -> str:
-        refs = [data for path, data in self._kept.items() if path.startswith(_REFS)]
-        if not refs and not any(_ANY_COMMIT.fullmatch(path) for path in self._kept):
-            raise unsupported("the image is not one of an OS: no label names a commit, and no repository is in it")
-        if len(refs) != 1:
-            raise _broken(f"no label names a commit, and the image's repository has {len(refs)} branches, expected one")
-        checksum = refs[0].decode("ascii", "replace").rstrip("\n")
-        if not _CHECKSUM.fullmatch(checksum):
-            raise _broken("the branch in the repository of the image is not a checksum")
-        return checksum
 
 
 def search_for(label: str, derived: int) -> Search:
@@ -192,8 +216,30 @@ def unsupported(what: str) -> AgentError:
     return AgentError(Code.OS_IMAGE_UNSUPPORTED, what, _WAY_OUT)
 
 
+def _only_ref(kept: dict[str, bytes]) -> str:
+    refs = [data for path, data in kept.items() if path.startswith(_REFS)]
+    if not refs and not any(_ANY_COMMIT.fullmatch(path) for path in kept):
+        raise unsupported("the image is not one of an OS: no label names a commit, and no repository is in it")
+    if len(refs) != 1:
+        raise _broken(f"no label names a commit, and the image's repository has {len(refs)} branches, expected one")
+    checksum = refs[0].decode("ascii", "replace").rstrip("\n")
+    if not _CHECKSUM.fullmatch(checksum):
+        raise _broken("the branch in the repository of the image is not a checksum")
+    return checksum
+
+
+def _concerns(path: str) -> bool:
+    """Whether what hides this path may hide what is looked for."""
+    in_container = f"{path}/".startswith(f"{_CONTAINER}/") or f"{_CONTAINER}/".startswith(f"{path}/")
+    return path == _LIST or in_container or repository.concerns(path)
+
+
 def _broken(what: str) -> AgentError:
     return AgentError(Code.IMAGE_UNREADABLE, what, "the image was built wrong")
+
+
+def _too_large(what: str) -> AgentError:
+    return AgentError(Code.IMAGE_TOO_LARGE, what, "do not trust this image")
 
 
 def _unsafe(name: str, path: str, what: str) -> AgentError:

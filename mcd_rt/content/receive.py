@@ -5,11 +5,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mcd_rt.content import cache
+from mcd_rt.content.allowance import Allowance
 from mcd_rt.content.answer import Answer, lie
 from mcd_rt.content.cache import writing
 from mcd_rt.content.frames import (
     MAX_TOLD,
+    AboutImage,
     ChunkFrame,
     DoneFrame,
     Extent,
@@ -19,7 +20,6 @@ from mcd_rt.content.frames import (
     PackageFrame,
 )
 from mcd_rt.effects import Effects
-from mcd_rt.errors import AgentError, Code
 from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.threads import in_thread
@@ -42,17 +42,18 @@ class Receiver:
         self,
         effects: Effects,
         entry: Path,
-        request: FetchRequest,
-        allowance: int,
+        request: AboutImage,
+        allowance: Allowance,
         on_image: Callable[[ImageFrame], None] = lambda _image: None,
     ) -> None:
-        """``entry`` is the directory for the files, empty; ``allowance`` how many bytes they may have together.
+        """``entry`` is the directory for the files, empty; ``allowance`` how much may be written.
 
         ``on_image`` is told which image was found, and how it is read.
         """
         self._effects = effects
         self._entry = entry
         self._request = request
+        self._tells = isinstance(request, FetchRequest) and request.extent is Extent.ALL
         self._on_image = on_image
         self._files = 0
         self._known: set[str] = set()
@@ -71,17 +72,17 @@ class Receiver:
             if isinstance(frame, ImageFrame) and self.image is None and not self._files:
                 self.image = frame
                 self._on_image(frame)
-            elif isinstance(frame, PackageFrame) and self._request.extent is Extent.ALL:
+            elif isinstance(frame, PackageFrame) and self._tells:
                 self._note(frame)
             elif isinstance(frame, FileFrame):
-                self._check(frame)
+                self.expect(frame)
                 return frame
             else:
                 raise lie(f"sent {type(frame).__name__} where a file or the end was due")
         return None
 
     async def receive(self, answer: Answer, frame: FileFrame) -> Received | None:
-        """The file that was announced, on its way to the disk; nothing, and no file, for one that came before.
+        """The file that is expected, on its way to the disk; nothing, and no file, for one that came before.
 
         Raises ``AgentError``: as ``announced``, and ``write-failed``.
         """
@@ -124,26 +125,14 @@ class Receiver:
             raise lie(f"told of more than {MAX_TOLD} packages")
         self.told.append(frame.nevra)
 
-    def _check(self, frame: FileFrame) -> None:
+    def expect(self, frame: FileFrame) -> None:
+        """A file was announced; raises ``AgentError``: ``worker-failed`` beyond the limits, ``cache-full``."""
         self._files += 1
         if self._files > self._request.max_packages:
             raise lie(f"sent more than {self._request.max_packages} files")
         if frame.size > self._request.max_package_bytes:
             raise lie(f"sent a file of {frame.size} bytes, more than {self._request.max_package_bytes}")
-        self._check_room(frame)
-
-    def _check_room(self, frame: FileFrame) -> None:
-        """The size of a file is known before its first byte comes: nothing is begun that has no room."""
-        with writing(self._entry):
-            free = cache.free_bytes(self._entry)
-        if frame.size > free:
-            raise _full(f"{self._entry.parent} has {free} bytes free, {frame.file} has {frame.size}", "make room")
-        if frame.size > self._allowance:
-            raise _full(
-                f"the cache may have {self._allowance} more bytes, {frame.file} has {frame.size}",
-                "raise [content] max_cache_bytes",
-            )
-        self._allowance -= frame.size
+        self._allowance.take(frame.size, frame.file)
 
     async def _write(self, answer: Answer, size: int, descriptor: int, path: Path) -> str:
         digest = hashlib.sha256()
@@ -160,7 +149,3 @@ class Receiver:
                 self._effects.write(descriptor, data)
             left -= frame.size
         return digest.hexdigest()
-
-
-def _full(what: str, hint: str) -> AgentError:
-    return AgentError(Code.CACHE_FULL, what, f"{hint}; nothing was changed")

@@ -7,13 +7,14 @@ packed in it, which is not unpacked here: the digest of the layer it came in, wh
 import hashlib
 import os
 from pathlib import Path
+from typing import assert_never
 
-from mcd_rt.content import cache
+from mcd_rt.content.allowance import Allowance
 from mcd_rt.content.answer import Answer, lie
 from mcd_rt.content.cache import writing
 from mcd_rt.content.fields import printable
 from mcd_rt.content.fingerprint import fingerprint_of
-from mcd_rt.content.frames import ChunkFrame, DoneFrame, FileFrame, FilesFrame
+from mcd_rt.content.frames import ChunkFrame, FileFrame, FilesFrame
 from mcd_rt.content.repository import CONFIG, DIRECTORIES, MAX_REF, Names, checksum_in, is_part, is_ref, object_of
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
@@ -23,20 +24,11 @@ MAX_FILES = 1 << 18
 _MODE, _DIRECTORY_MODE = 0o644, 0o755
 
 
-def lay_out(effects: Effects, place: Path) -> None:
-    """An empty archive repository as ``ostree init`` makes it; raises ``AgentError`` (``write-failed``)."""
-    with writing(place):
-        effects.make_directory(place.parent, 0o700)
-        for directory in DIRECTORIES:
-            effects.make_directory(place / directory, _DIRECTORY_MODE)
-    _write_file(effects, place / "config", CONFIG)
-
-
 class RepositoryWriter:
-    """Writes the files of one answer below ``place``, which ``lay_out`` prepared."""
+    """Writes the files of one answer below ``place``, which is laid out for the first of them."""
 
-    def __init__(self, effects: Effects, place: Path, allowance: int) -> None:
-        """``allowance`` is how many bytes the files may have together."""
+    def __init__(self, effects: Effects, place: Path, allowance: Allowance) -> None:
+        """``allowance`` is how much may be written."""
         self._effects = effects
         self._place = place
         self._allowance = allowance
@@ -45,39 +37,36 @@ class RepositoryWriter:
         self._directories: set[Path] = set()
 
     def has_commit(self, checksum: str) -> bool:
-        """Whether this commit was written; for no checksum, whether any was."""
-        if checksum:
-            return object_of(checksum, "commit") in self._sums
-        return any(name.endswith(".commit") for name in self._sums)
+        """Whether this commit was written."""
+        return object_of(checksum, "commit") in self._sums
 
     @property
     def fingerprint(self) -> str:
         """The digest of everything that was written."""
         return fingerprint_of(self._sums.items())
 
-    def check_room(self, size: int) -> None:
-        """Whether so many bytes more have room; raises ``AgentError`` (``cache-full``, ``write-failed``)."""
-        with writing(self._place):
-            free = cache.free_bytes(self._place)
-        if size > free:
-            raise _full(f"{self._place} has {free} bytes free, and {size} more come", "make room")
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything of a repository came."""
+        return len(self._names) > 0
 
-    async def write_all(self, answer: Answer) -> None:
-        """All files up to the end of the answer.
+    async def write(self, answer: Answer, frame: FilesFrame | FileFrame) -> None:
+        """The files that were announced, whose bytes come next.
 
         Raises ``AgentError``: ``worker-failed`` for an answer out of order or beyond the limits, ``cache-full``,
         ``write-failed``, and what ``answer`` raises.
         """
-        while not isinstance(frame := await answer.next(), DoneFrame):
-            match frame:
-                case FilesFrame(files):
-                    self._take(files)
-                    await self._write_small(answer, frame)
-                case FileFrame():
-                    self._take((frame,))
-                    await self._write_large(answer, frame)
-                case _:
-                    raise lie(f"sent {type(frame).__name__} where a file or the end was due")
+        if not self.is_begun:
+            _lay_out(self._effects, self._place)
+        match frame:
+            case FilesFrame(files):
+                self._take(files)
+                await self._write_small(answer, frame)
+            case FileFrame():
+                self._take((frame,))
+                await self._write_large(answer, frame)
+            case _:
+                assert_never(frame)
 
     def _take(self, files: tuple[FileFrame, ...]) -> None:
         """Every name and size is judged before the first byte is written."""
@@ -90,13 +79,7 @@ class RepositoryWriter:
                 raise lie(f"sent {file.file}, which {error}") from error
         if len(self._names) > MAX_FILES:
             raise lie(f"sent more than {MAX_FILES} files")
-        size = sum(file.size for file in files)
-        if size > self._allowance:
-            raise _full(
-                f"the cache may have {self._allowance} more bytes, and {size} come", "raise [content] max_cache_bytes"
-            )
-        self.check_room(size)
-        self._allowance -= size
+        self._allowance.take(sum(file.size for file in files), "a part of the repository")
 
     async def _write_small(self, answer: Answer, frame: FilesFrame) -> None:
         data = memoryview(await answer.bytes(frame.size))
@@ -146,6 +129,15 @@ class RepositoryWriter:
         return path
 
 
+def _lay_out(effects: Effects, place: Path) -> None:
+    """An empty archive repository as ``ostree init`` makes it; raises ``AgentError`` (``write-failed``)."""
+    with writing(place):
+        effects.make_directory(place.parent, 0o700)
+        for directory in DIRECTORIES:
+            effects.make_directory(place / directory, _DIRECTORY_MODE)
+    _write_file(effects, place / "config", CONFIG)
+
+
 def _write_file(effects: Effects, path: Path, data: bytes) -> None:
     with writing(path):
         descriptor = effects.create(path, _MODE)
@@ -154,7 +146,3 @@ def _write_file(effects: Effects, path: Path, data: bytes) -> None:
             effects.write(descriptor, data)
     finally:
         os.close(descriptor)
-
-
-def _full(what: str, hint: str) -> AgentError:
-    return AgentError(Code.CACHE_FULL, what, f"{hint}; nothing was changed")

@@ -2,7 +2,7 @@
 
 import json
 from enum import StrEnum, unique
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from mcd_rt.content import fields
 from mcd_rt.content.fields import MAX_KEYS, JsonObject
@@ -28,50 +28,15 @@ class Extent(StrEnum):
     ALL = "all"
 
 
-class ImageRequest(Protocol):
-    """What every request about an image says of where it is and how it is read.
-
-    For images in a registry: ``root`` is where the host's settings are below, ``authfiles`` are tried in their
-    order, ``scratch`` is a directory for a copy, ``patience_ms`` how long the registry may be silent. ``lent``: the
-    descriptor of a pull secret follows, for a worker that may read none itself.
-    """
-
-    @property
-    def image(self) -> str:
-        """The reference, as it is written."""
-
-    @property
-    def architecture(self) -> str:
-        """As ``uname -m`` spells it: which image of an index."""
-
-    @property
-    def max_layers(self) -> int:
-        """How many layers it may have."""
-
-    @property
-    def root(self) -> str:
-        """The root of the host."""
-
-    @property
-    def authfiles(self) -> tuple[str, ...]:
-        """Files of pull secrets."""
-
-    @property
-    def scratch(self) -> str:
-        """A directory."""
-
-    @property
-    def patience_ms(self) -> int:
-        """Milliseconds."""
-
-    @property
-    def lent(self) -> bool:
-        """Whether a secret follows."""
-
-
 @frozen
 class FetchRequest:
-    """Send the RPMs of ``image`` whose headers have one of these names; sizes in bytes. See ``ImageRequest``."""
+    """Send the RPMs of ``image``, a reference as it is written, whose headers have one of these names; sizes in bytes.
+
+    ``architecture`` is as ``uname -m`` spells it: which image of an index. For images in a registry: ``root`` is where
+    the host's settings are below, ``authfiles`` are tried in their order, ``scratch`` is a directory for a copy,
+    ``patience_ms`` how long the registry may be silent. ``lent``: the descriptor of a pull secret follows, for a worker
+    that may read none itself.
+    """
 
     image: str
     names: tuple[str, ...]
@@ -89,24 +54,17 @@ class FetchRequest:
 
 @frozen
 class OsRequest:
-    """Say which OS ``image`` has, and the kernel packages in it. See ``ImageRequest``."""
+    """Say which OS ``image`` has, and the kernel packages in it.
+
+    Where the OS is in a repository in the image, that is sent, at most ``max_files`` of ``max_bytes`` together, and
+    the RPMs that a ``FetchRequest`` asks for.
+    """
 
     image: str
+    names: tuple[str, ...]
     architecture: str
-    max_layers: int
-    root: str = "/"
-    authfiles: tuple[str, ...] = ()
-    scratch: str = "/var/tmp"  # noqa: S108 - files with names nobody can guess
-    patience_ms: int = 60_000
-    lent: bool = False
-
-
-@frozen
-class RepositoryRequest:
-    """Send the ostree repository of ``image``: at most ``max_files``, of ``max_bytes`` together."""
-
-    image: str
-    architecture: str
+    max_packages: int
+    max_package_bytes: int
     max_layers: int
     max_files: int
     max_bytes: int
@@ -128,7 +86,9 @@ class InspectRequest:
     signed: bool = False
 
 
-AboutImage = FetchRequest | OsRequest | RepositoryRequest
+AboutImage = FetchRequest | OsRequest
+"""What both say, they say of where the image is, how it is read, and which packages may come."""
+
 Request = AboutImage | InspectRequest | LockRequest
 
 
@@ -136,18 +96,9 @@ def encode_request(request: Request) -> bytes:
     """The line to send."""
     match request:
         case FetchRequest():
-            own: JsonObject = {
-                "op": "fetch",
-                "names": list(request.names),
-                "max_packages": request.max_packages,
-                "max_package_bytes": request.max_package_bytes,
-                "extent": request.extent,
-            }
-            return _line(own | _image_fields(request))
+            return _line({"op": "fetch", "extent": request.extent} | _image_fields(request))
         case OsRequest():
-            return _line({"op": "os"} | _image_fields(request))
-        case RepositoryRequest():
-            own = {"op": "repository", "max_files": request.max_files, "max_bytes": request.max_bytes}
+            own: JsonObject = {"op": "os", "max_files": request.max_files, "max_bytes": request.max_bytes}
             return _line(own | _image_fields(request))
         case InspectRequest(keys, signed):
             return _line({"op": "inspect", "keys": [fields.printable(key, 256) for key in keys], "signed": signed})
@@ -186,10 +137,13 @@ def _line(values: JsonObject) -> bytes:
     return json.dumps(values, separators=(",", ":")).encode() + b"\n"
 
 
-def _image_fields(request: ImageRequest) -> JsonObject:
+def _image_fields(request: AboutImage) -> JsonObject:
     return {
         "image": request.image,
+        "names": list(request.names),
         "architecture": request.architecture,
+        "max_packages": request.max_packages,
+        "max_package_bytes": request.max_package_bytes,
         "max_layers": request.max_layers,
         "root": request.root,
         "authfiles": list(request.authfiles),
@@ -202,40 +156,26 @@ def _image_fields(request: ImageRequest) -> JsonObject:
 def _request(request: JsonObject) -> Request:
     match request.get("op"):
         case "fetch":
-            return _fetch_request(request)
+            extent = Extent(fields.text(request, "extent"))
+            return FetchRequest(*_image_named(request), *_image_read(request), extent)
         case "os":
-            image, architecture, max_layers = _image_named(request)
-            return OsRequest(image, architecture, max_layers, *_image_read(request))
-        case "repository":
-            image, architecture, max_layers = _image_named(request)
             max_files, max_bytes = (fields.integer(request, key, most=_NUMBER) for key in ("max_files", "max_bytes"))
-            return RepositoryRequest(image, architecture, max_layers, max_files, max_bytes, *_image_read(request))
+            return OsRequest(*_image_named(request), max_files, max_bytes, *_image_read(request))
         case "inspect":
             return InspectRequest(fields.texts(request, "keys", most=MAX_KEYS), fields.boolean(request, "signed"))
         case "lock":
             return lock_request_of(request)
         case other:
-            raise ValueError(f"op: expected fetch, os, repository, inspect or lock, found {other!r}")
+            raise ValueError(f"op: expected fetch, os, inspect or lock, found {other!r}")
 
 
-def _fetch_request(request: JsonObject) -> FetchRequest:
-    image, architecture, max_layers = _image_named(request)
-    return FetchRequest(
-        image,
-        fields.texts(request, "names", most=64),
-        architecture,
-        fields.integer(request, "max_packages", most=_NUMBER),
-        fields.integer(request, "max_package_bytes", most=_NUMBER),
-        max_layers,
-        *_image_read(request),
-        Extent(fields.text(request, "extent")),
-    )
-
-
-def _image_named(request: JsonObject) -> tuple[str, str, int]:
+def _image_named(request: JsonObject) -> tuple[str, tuple[str, ...], str, int, int, int]:
     return (
         fields.text(request, "image", most=4096),
+        fields.texts(request, "names", most=64),
         fields.text(request, "architecture"),
+        fields.integer(request, "max_packages", most=_NUMBER),
+        fields.integer(request, "max_package_bytes", most=_NUMBER),
         fields.integer(request, "max_layers", most=_NUMBER),
     )
 

@@ -4,6 +4,7 @@ import logging
 import platform
 from collections.abc import Sequence
 
+from mcd_rt.content.allowance import Allowance
 from mcd_rt.content.answer import Answer
 from mcd_rt.content.conversation import Worker, conversation
 from mcd_rt.content.errand import WORKER_ARGV, Question, ask, request_for, secrets_for, within, worker_for
@@ -60,7 +61,7 @@ async def _digest(
 ) -> str:
     request = request_for(question, settings, paths)
     # Of what is asked nothing may be written: the receiver takes no file for it.
-    receiver = Receiver(effects, paths.cache, request, 0)
+    receiver = Receiver(effects, paths.cache, request, Allowance(paths.cache, 0))
     async with conversation(effects, worker, settings.idle_timeout) as talk:
         await ask(talk, request, secrets_for(worker, question.image, request))
         await receiver.announced(Answer(talk, lambda _done, _total: None))

@@ -2,10 +2,10 @@
 
 import socket
 
-from mcd_rt.content.archive import MemberData
+from mcd_rt.content.archive import Member, MemberData
 from mcd_rt.content.blob import VerifiedReader
-from mcd_rt.content.frames import CHUNK, MAX_TOLD, ChunkFrame, FetchRequest, FileFrame, PackageFrame
-from mcd_rt.content.layers import rpms
+from mcd_rt.content.frames import CHUNK, MAX_TOLD, AboutImage, ChunkFrame, FileFrame, PackageFrame
+from mcd_rt.content.layers import is_offered, rpms
 from mcd_rt.content.line import send_frame
 from mcd_rt.content.overlay import Layer, Shadow
 from mcd_rt.content.rpm import describe, peek
@@ -16,12 +16,13 @@ from mcd_rt.model.packageset import is_complete
 class Sender:
     """Passes on the RPMs whose header has a name that was asked for, within the limits."""
 
-    def __init__(self, connection: socket.socket, request: FetchRequest) -> None:
+    def __init__(self, connection: socket.socket, request: AboutImage) -> None:
         """Whatever it is given goes to the connection."""
         self._connection = connection
         self._request = request
         self._sent: list[PackageFrame] = []
         self._shadow = Shadow()
+        self._layer = Layer()
         self._over = False  # a fetch would not have come so far: the rest is told, not sent
         self._told = 0
 
@@ -35,10 +36,19 @@ class Sender:
 
         What ``rpms`` raises, ``package-corrupt``, ``image-too-large``.
         """
-        layer = Layer()
-        for path, data in rpms(reader, name, self._shadow, layer):
+        for path, data in rpms(reader, name, self._shadow, self._layer):
             self._send_if_wanted(path, data)
-        self._shadow = layer.above(self._shadow)
+        self.end_layer()
+
+    def take(self, member: Member, data: MemberData, name: str) -> None:
+        """A member of a layer that is read for other things as well; raises as ``send_layer``."""
+        if is_offered(member, name, self._shadow, self._layer):
+            self._send_if_wanted(member.path, data)
+
+    def end_layer(self) -> None:
+        """The next member is of an older layer."""
+        self._shadow = self._layer.above(self._shadow)
+        self._layer = Layer()
 
     def _send_if_wanted(self, path: str, data: MemberData) -> None:
         size = data.left

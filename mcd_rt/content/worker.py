@@ -1,8 +1,7 @@
 """The worker: the one process that parses foreign bytes, behind one stream socket.
 
 It answers a single request and ends. Its operations need different things and are never the same process:
-``fetch``, ``os`` and ``repository`` need the image, ``lock`` the network, ``inspect`` nothing but the descriptors it is
-sent.
+``fetch`` and ``os`` need the image, ``lock`` the network, ``inspect`` nothing but the descriptors it is sent.
 ``mcd-rt worker`` calls ``serve_standard_input``; a socket-activated unit with ``StandardInput=socket`` needs nothing
 else. Plain synchronous code, and no import of the agent.
 """
@@ -20,7 +19,6 @@ from mcd_rt.content.frames import (
     InspectRequest,
     LockRequest,
     OsRequest,
-    RepositoryRequest,
 )
 from mcd_rt.content.line import read_line, send_frame
 from mcd_rt.content.quiet import keep_quiet
@@ -99,10 +97,6 @@ def _answer(connection: socket.socket) -> None:
             from mcd_rt.content.osdelivery import deliver_os  # noqa: PLC0415 - the same
 
             deliver_os(connection, request)
-        case RepositoryRequest():
-            from mcd_rt.content.osdelivery import deliver_repository  # noqa: PLC0415 - the same
-
-            deliver_repository(connection, request)
         case LockRequest():
             from mcd_rt.content.lockserver import answer_lock  # noqa: PLC0415 - the same
 

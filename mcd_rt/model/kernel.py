@@ -33,9 +33,14 @@ class Flavor:
     optional: tuple[str, ...]
     architectures: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all packages this flavor installs, where they are there."""
+        return tuple(f"{self.prefix}-{suffix}" for suffix in self.required + self.optional)
+
     def owns(self, name: str) -> bool:
         """Whether a package of this name is one this flavor installs."""
-        return any(name == f"{self.prefix}-{suffix}" for suffix in self.required + self.optional)
+        return name in self.names
 
     def supports(self, architecture: str) -> bool:
         """Whether the flavor exists for this architecture (``x86_64``, ``aarch64`` ...)."""

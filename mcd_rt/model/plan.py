@@ -168,9 +168,10 @@ class NeedsDigest:
 
 @frozen
 class NeedsOs:
-    """Cannot be planned without knowing what is in an OS image."""
+    """Cannot be planned without knowing what is in an OS image; its packages of these ``names`` are needed next."""
 
     image: ImageReference
+    names: tuple[str, ...]
 
 
 @frozen

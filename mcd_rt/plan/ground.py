@@ -6,7 +6,7 @@ from mcd_rt.errors import Code, Failure
 from mcd_rt.frozen import frozen
 from mcd_rt.model.deployment import Deployment
 from mcd_rt.model.image import ImageReference
-from mcd_rt.model.kernel import flavor_owning
+from mcd_rt.model.kernel import flavor_of, flavor_owning
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.osimage import OsForm, OsImage
 from mcd_rt.model.plan import NeedsDigest, NeedsOs, Rebase, Refused, Waiting
@@ -52,8 +52,14 @@ def find_ground(situation: Situation) -> Ground | NeedsDigest | NeedsOs | Waitin
         return stay(situation)
     offer = situation.offer
     if offer is None or offer.image.digest != images.os.digest:
-        return NeedsOs(images.os)
+        return NeedsOs(images.os, _needed_of(situation, images))
     return _rebased(situation, images.os, offer)
+
+
+def _needed_of(situation: Situation, images: Images) -> tuple[str, ...]:
+    """The names of packages that the image of the OS is asked for as well."""
+    flavor = flavor_of(situation.desired.kernel_type)
+    return flavor.names if flavor is not None and images.packages.digest == images.os.digest else ()
 
 
 def stay(situation: Situation) -> Ground:

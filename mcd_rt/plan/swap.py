@@ -62,8 +62,7 @@ def aim_at_flavor(
     if there is not None:
         return there
     if situation.content is None or situation.content.digest != images.packages.digest:
-        names = tuple(f"{flavor.prefix}-{suffix}" for suffix in flavor.required + flavor.optional)
-        return NeedsContent(images.packages, names)
+        return NeedsContent(images.packages, flavor.names)
     chosen = select_packages(situation.content, flavor, situation.host.architecture)
     if ground.packages is None and (not isinstance(chosen, Failure) or _may_bring(situation, flavor)):
         return NeedsBase(situation.deployments.merge.base_checksum)

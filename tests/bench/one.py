@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from mcd_rt.content.fetch import fetch_content
-from mcd_rt.content.osimage import fetch_repository, read_os_image
+from mcd_rt.content.osimage import fetch_os
 from mcd_rt.effects import HostEffects
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.image import ImageReference
@@ -22,10 +22,9 @@ async def fetch(root: Path, image: ImageReference, names: tuple[str, ...], *, os
     settings, effects, paths = ContentSettings(), HostEffects(), HostPaths(root)
     started, used = time.perf_counter(), processor()
     if os:
-        await read_os_image(effects, settings, paths, image, architecture="x86_64")
-    await fetch_content(effects, settings, paths, image, names, lambda *_: None, architecture="x86_64")
-    if os:
-        await fetch_repository(effects, settings, paths, image, architecture="x86_64")
+        await fetch_os(effects, settings, paths, image, names, architecture="x86_64")
+    else:
+        await fetch_content(effects, settings, paths, image, names, lambda *_: None, architecture="x86_64")
     return time.perf_counter() - started, processor() - used
 
 

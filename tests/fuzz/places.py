@@ -59,6 +59,8 @@ async def serving(path: Path, talk: Talk) -> AsyncIterator[None]:
         yield
     finally:
         over = True
+        for _ in range(_TURNS):  # asyncio forgets whom it let in a moment before its server is closed
+            await asyncio.sleep(0)
         server.close()
         for one in talks:
             one.cancel()

@@ -10,6 +10,7 @@ import json
 import struct
 import tarfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import zstandard
@@ -25,6 +26,7 @@ from mcd_rt.content.frames import (
     ImageFrame,
     InspectRequest,
     OsFrame,
+    OsRequest,
     PackageFrame,
     ProgressFrame,
 )
@@ -273,26 +275,33 @@ def _repositories() -> Iterator[tuple[str, bytes]]:
     yield "links", _archive(files | links)
     yield "hidden", _archive(files | {"srv/www": Whiteout(), "srv/repo/objects": Opaque()})
     yield "large", gzip.compress(_archive(files | {f"srv/repo/objects/aa/{'0' * 62}.filez": bytes(1 << 17)}), mtime=0)
+    yield "packages", gzip.compress(_archive(files | {"a.rpm": _packages()["unsigned"]}), mtime=0)
     yield "bare", _archive({"srv/repo/config": b'[core]\nrepo_version = 1\nmode = bare-user\n[remote "x"]\nurl=y\n'})
 
 
 def _os_answers() -> Seeds:
     image = frames.encode(ImageFrame(DIGEST, "amd64", "", "4.19", Way.LAYOUT, "it is one"))
     system = OsImage(DIGEST, OsForm.REPOSITORY, SYSTEM.checksum, "1", "1", "x86_64", (_CORE,))
-    said = image + frames.encode(ProgressFrame(1, 2)) + frames.encode(OsFrame(system)) + frames.encode(DoneFrame())
+    container = frames.encode(OsFrame(replace(system, form=OsForm.CONTAINER)))
     parts = {name: data for name, data in SYSTEM.repository("a").items() if name != "config"}
     small = frames.encode(FilesFrame(tuple(FileFrame(name, len(data)) for name, data in parts.items())))
     data = b"".join(parts.values())
     name = f"objects/aa/{'0' * 62}.filez"
     large = frames.encode(FileFrame(name, 600)) + (frames.encode(ChunkFrame(300)) + bytes(300)) * 2
+    rpm = frames.encode(FileFrame("a.rpm", 9)) + frames.encode(ChunkFrame(9)) + b"some rpm."
     done = frames.encode(DoneFrame())
+    said = frames.encode(ProgressFrame(1, 2)) + frames.encode(OsFrame(system)) + done
+    judged = frames.encode(PackageFrame(_CORE, _UNAME, (), ())) + done
     error = frames.encode(ErrorFrame(Failure(Code.OS_IMAGE_UNSUPPORTED, "it is", "look")))
     return {
-        "whole": said + SEPARATOR + image + small + data + large + done,
-        "unknown": image + SEPARATOR + image + small + data + done,
-        "twice": said + SEPARATOR + image + (small + data) * 2 + done,
-        "error": said + SEPARATOR + image + small + data + error,
-        "empty": error + SEPARATOR + image + done,
+        "whole": image + small + data + rpm + large + said + SEPARATOR + judged,
+        "plain": image + small + data + said + SEPARATOR,
+        "container": image + container + done + SEPARATOR,
+        "both": image + small + data + rpm + container + done + SEPARATOR + judged,
+        "twice": image + (small + data) * 2 + said + SEPARATOR,
+        "error": image + small + data + rpm + error + SEPARATOR + error,
+        "unjudged": image + small + data + rpm + said + SEPARATOR + error,
+        "empty": image + said + SEPARATOR,
     }
 
 
@@ -318,12 +327,14 @@ def _worker_answers() -> Seeds:
 
 def _worker_requests() -> Seeds:
     fetch = FetchRequest("oci:/x:t", ("kernel-rt-core",), "x86_64", 64, 1 << 30, 512, "/", ("/a",), "/s", 1000)
+    os = OsRequest("oci:/x:t", ("kernel-rt-core",), "x86_64", 64, 1 << 30, 512, 1 << 18, 1 << 30)
     return {
         "inspect": frames.encode_request(InspectRequest()) + b"\x01\x01",
         "keys": frames.encode_request(InspectRequest(("k",))) + b"\x81\x01",
         "many": frames.encode_request(InspectRequest()) + b"\x01" * 8,
         "none": frames.encode_request(InspectRequest(("a", "b"))) + b"\x82\x00\x01",
         "fetch": frames.encode_request(fetch),
+        "os": frames.encode_request(os),
     }
 
 

@@ -1,38 +1,42 @@
 """What is read about the OS of an image: layers, by the worker; its answers, by the agent."""
 
-import contextlib
 import hashlib
 import io
 import json
 import socket
 from pathlib import Path
 
-from mcd_rt.content import frames
+from mcd_rt.content import cache, frames
 from mcd_rt.content.blob import Descriptor
-from mcd_rt.content.frames import ChunkFrame, ErrorFrame, FileFrame, FilesFrame, RepositoryRequest
-from mcd_rt.content.osdelivery import deliver_repository
-from mcd_rt.content.osentry import has_repository, load_os_image, open_repository, os_entry_of, repository_of
+from mcd_rt.content.cache import OS
+from mcd_rt.content.frames import ChunkFrame, ErrorFrame, FileFrame, FilesFrame, OsRequest
+from mcd_rt.content.osdelivery import deliver_os
+from mcd_rt.content.osentry import has_repository, load_os_image, open_repository, repository_of
 from mcd_rt.content.osfinder import search_for
-from mcd_rt.content.osimage import fetch_repository, read_os_image
+from mcd_rt.content.osimage import Brought, fetch_os
+from mcd_rt.content.overlay import in_place
 from mcd_rt.content.repository import is_part
 from mcd_rt.effects import HostEffects
 from mcd_rt.errors import AgentError
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.image import ImageReference
+from mcd_rt.model.osimage import OsForm
 from mcd_rt.model.settings import ContentSettings
 from mcd_rt.sim.image import put_blob
 from mcd_rt.sim.ostree import build_os
-from tests.fuzz.places import finish, fresh_directory, serving
-from tests.fuzz.talk import DIGEST, SEPARATOR, saying
+from tests.fuzz.places import finish, fresh_directory
+from tests.fuzz.talk import DIGEST, NAMES, talking_workers
 from tests.fuzz.verdict import documented
 
 SYSTEM = build_os("1", ("kernel-core-5.14.0-284.el9.x86_64",), "5.14.0-284.el9.x86_64")
 """What the seeds are made of; its commit is the one that is looked for."""
 
 _PATIENCE = 2.0
-_SETTINGS = ContentSettings(worker="socket", idle_timeout=_PATIENCE, fetch_timeout=_PATIENCE, max_cache_bytes=1 << 20)
+_SETTINGS = ContentSettings(
+    worker="socket", trust="digest-only", idle_timeout=_PATIENCE, fetch_timeout=_PATIENCE, max_cache_bytes=1 << 20
+)
 _ENDINGS = ("image-", "os-image-", "package-", "worker-", "cache-")
-_MOST, _SIZE = 64, 1 << 16  # what is sent must fit in the socket, which nobody reads meanwhile
+_MOST, _PACKAGES, _SIZE = 64, 2, 1 << 16  # what is sent must fit in the socket, which nobody reads meanwhile
 
 
 def layer(data: bytes) -> None:
@@ -47,13 +51,13 @@ def layer(data: bytes) -> None:
 
 
 def repository(data: bytes) -> None:
-    """A layer with a repository: what is passed on is a part of one, each once, no more than was asked for."""
+    """A layer of everything: what is passed on is a part of a repository or a package, no more than was asked for."""
     with fresh_directory() as place:
         _write_image(place, data)
         ours, theirs = socket.socketpair()
         with ours, theirs:
             with documented(_ENDINGS):
-                deliver_repository(theirs, RepositoryRequest(f"oci:{place}", "x86_64", 4, _MOST, _SIZE))
+                deliver_os(theirs, OsRequest(f"oci:{place}", NAMES, "x86_64", _PACKAGES, _SIZE, 4, _MOST, _SIZE))
             theirs.shutdown(socket.SHUT_WR)
             with ours.makefile("rb") as said:
                 _judge(said)
@@ -77,6 +81,7 @@ def _write_image(directory: Path, data: bytes) -> None:
 
 def _judge(said: io.BufferedIOBase) -> None:
     names: list[str] = []
+    packages: list[str] = []
     size = 0
     while line := said.readline():
         match frames.decode(line):
@@ -84,35 +89,37 @@ def _judge(said: io.BufferedIOBase) -> None:
                 names += [file.file for file in files]
                 size += len(said.read(frame.size))
             case FileFrame(name):
-                names.append(name)
+                (names if is_part(name) else packages).append(name)
             case ChunkFrame(taken):
                 size += len(said.read(taken))
             case ErrorFrame(failure):
                 raise AssertionError(failure)
     assert all(map(is_part, names))
+    assert all(map(in_place, packages))
     assert len(set(names)) == len(names) <= _MOST
-    assert size <= _SIZE
+    assert len(packages) <= _PACKAGES
+    assert size <= _SIZE * (1 + len(packages))
 
 
 def answers(data: bytes) -> None:
-    """Two hostile workers: what the first says of the OS, the second of its repository, which is whole then or none."""
-    with fresh_directory() as root:
+    """Two hostile workers: the first says an OS and sends, the second judges; all of it is kept then, or nothing."""
+    with fresh_directory() as root, documented(_ENDINGS):
         paths = HostPaths(root)
-        system, _, files = data.partition(SEPARATOR)
-        with documented(_ENDINGS):
-            finish(_asked(paths, system, read_os_image))
-            found = load_os_image(paths, DIGEST)
-            assert found is not None
         try:
-            with documented(_ENDINGS):
-                finish(_asked(paths, files, fetch_repository))
-                _judge_kept(paths)
-        finally:
-            left = {path.name for path in os_entry_of(paths, DIGEST).glob("*")}
-            assert left - {"os.json"} == ({"repo", "repo.json"} if has_repository(paths, DIGEST) else set()), left
+            brought = finish(_asked(paths, data))
+        except AgentError:
+            left = [path for path in paths.cache.rglob("*") if path != paths.cache / OS]
+            assert left == []
+            raise
+        assert load_os_image(paths, DIGEST) == brought.os
+        is_repository = brought.os.form is OsForm.REPOSITORY
+        assert has_repository(paths, DIGEST) == (brought.content is not None) == is_repository
+        if brought.content is not None:
+            assert cache.load(paths, DIGEST, NAMES, "digest-only") == brought.content
+            _judge_repository(paths)
 
 
-def _judge_kept(paths: HostPaths) -> None:
+def _judge_repository(paths: HostPaths) -> None:
     place = repository_of(paths, DIGEST)
     names = [str(path.relative_to(place)) for path in place.rglob("*") if not path.is_dir() or path.is_symlink()]
     assert all(is_part(name) for name in names if name != "config")
@@ -123,10 +130,7 @@ def _judge_kept(paths: HostPaths) -> None:
         raise AssertionError("what was fetched is not what is there") from error
 
 
-async def _asked(paths: HostPaths, said: bytes, ask: object) -> None:
+async def _asked(paths: HostPaths, said: bytes) -> Brought:
     image = ImageReference("/image", "", DIGEST, layout=True)
-    async with contextlib.AsyncExitStack() as stack:
-        path = paths.below("/run/mcd-rt-fetch.sock")
-        path.unlink(missing_ok=True)
-        await stack.enter_async_context(serving(path, saying(said)))
-        await ask(HostEffects(), _SETTINGS, paths, image, architecture="x86_64")
+    async with talking_workers(paths, said):
+        return await fetch_os(HostEffects(), _SETTINGS, paths, image, NAMES, architecture="x86_64")

@@ -6,7 +6,7 @@ import hashlib
 import os
 import socket
 import tempfile
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import cache
 
 from mcd_rt.content import frames
@@ -58,13 +58,20 @@ def answers(data: bytes) -> None:
 
 async def _fetched(paths: HostPaths, data: bytes) -> Content:
     image = ImageReference("/image", "", DIGEST, layout=True)
+    async with talking_workers(paths, data):
+        return await fetch_content(
+            HostEffects(), _SETTINGS, paths, image, NAMES, lambda _done, _total: None, architecture="x86_64"
+        )
+
+
+@contextlib.asynccontextmanager
+async def talking_workers(paths: HostPaths, data: bytes) -> AsyncIterator[None]:
+    """What the worker says that fetches, and, after the separator, the one that inspects."""
     fetch, _, inspect = data.partition(SEPARATOR)
     async with contextlib.AsyncExitStack() as stack:
         for path, said in (("/run/mcd-rt-fetch.sock", fetch), ("/run/mcd-rt-inspect.sock", inspect)):
             await stack.enter_async_context(serving(paths.below(path), saying(said)))
-        return await fetch_content(
-            HostEffects(), _SETTINGS, paths, image, NAMES, lambda _done, _total: None, architecture="x86_64"
-        )
+        yield
 
 
 def saying(said: bytes) -> Talk:

@@ -2,13 +2,13 @@
 
 import hashlib
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mcd_rt.content import cache, frames
+from mcd_rt.content.osimage import Brought, fetch_os
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.image import ImageReference
@@ -29,30 +29,25 @@ REPOSITORY = SYSTEM.repository()
 COMMIT = next(name for name in SYSTEM.objects if name.endswith(".commit"))
 
 
-Asked = Callable[..., Coroutine[Any, Any, Any]]
-
-
 def asked(
-    what: Asked,
     paths: HostPaths,
     image: ImageReference,
     worker: tuple[str, ...] = WORKER,
     *,
+    names: tuple[str, ...] = (),
     settings: ContentSettings = PROMPT,
     effects: EffectsDouble | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Any:
+) -> Brought:
     effects = effects or EffectsDouble()
-    return run(what(effects, settings, paths, image, on_progress, worker_argv=worker, architecture="x86_64"))
+    return run(fetch_os(effects, settings, paths, image, names, on_progress, worker_argv=worker, architecture="x86_64"))
 
 
-def refused(
-    what: Asked, paths: HostPaths, image: ImageReference, *worker: tuple[str, ...], **how: object
-) -> AgentError:
+def refused(paths: HostPaths, image: ImageReference, *worker: tuple[str, ...], **how: object) -> AgentError:
     """The failure, which leaves nothing: no entry, no file, no descriptor, no child."""
     before = left(paths)
     with leaves_nothing(), pytest.raises(AgentError) as caught:
-        asked(what, paths, image, *worker, **how)
+        asked(paths, image, *worker, **how)
     assert left(paths) == before
     return caught.value
 

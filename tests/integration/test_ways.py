@@ -18,6 +18,7 @@ from mcd_rt.report.reporter import Reporter
 from mcd_rt.sim.hostfiles import write_keys
 from mcd_rt.sim.image import kernel_rt_packages
 from mcd_rt.sim.osimages import write_machine_os_content
+from mcd_rt.supply import recall
 from tests.effects_double import EffectsDouble
 from tests.integration.osimages import SYSTEM
 from tests.leaks import run
@@ -54,7 +55,12 @@ class Host:
         await fetch_needed(self.context, SITUATION, NeedsContent(self.image, NAMES))
 
     async def os(self) -> None:
-        await fetch_needed(self.context, SITUATION, NeedsOs(self.image))
+        await fetch_needed(self.context, SITUATION, NeedsOs(self.image, ()))
+
+    async def everything(self) -> None:
+        situation = await fetch_needed(self.context, SITUATION, NeedsOs(self.image, NAMES))
+        assert situation.content is not None
+        assert {package.nevra.name for package in situation.content.packages} == set(NAMES)
 
     async def repository(self) -> None:
         await provide_repository(self.context, SITUATION, self.image)
@@ -73,7 +79,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> Host:
     return Host(tmp_path)
 
 
-@pytest.mark.parametrize("what", [Host.packages, Host.os, Host.repository])
+@pytest.mark.parametrize("what", [Host.packages, Host.os, Host.everything, Host.repository])
 @pytest.mark.parametrize(
     ("kind", "way", "why"),
     [
@@ -92,7 +98,29 @@ def test_every_fetch_is_logged_and_counted_by_its_way(host, caplog, what, kind, 
     assert host.counted == [(way, "success")]
 
 
-@pytest.mark.parametrize("what", [Host.packages, Host.os, Host.repository])
+def test_one_reading_of_an_image_is_enough(host):
+    host.demand("insecureAcceptAnything")
+
+    async def everything() -> None:
+        await host.everything()
+        await host.repository()
+        for need in (NeedsOs(host.image, NAMES), NeedsContent(host.image, NAMES)):
+            assert await recall(host.context, SITUATION, need) is not None
+
+    run(everything())
+    assert sum(host.context.reporter.metrics.numbers(FETCHES).values()) == 1
+
+
+def test_what_is_on_the_node_is_not_fetched_with_the_rest(host):
+    host.demand("insecureAcceptAnything")
+    run(host.packages())
+    host.effects.attempted.clear()
+    situation = run(fetch_needed(host.context, SITUATION, NeedsOs(host.image, NAMES)))
+    assert situation.content is None
+    assert len(host.effects.subjects("spawn")) == 1  # the worker that judges packages is not needed
+
+
+@pytest.mark.parametrize("what", [Host.packages, Host.os, Host.everything, Host.repository])
 def test_what_is_rejected_while_it_is_copied_is_a_failure_of_copying(host, caplog, what):
     host.demand("reject", fault="no-copy")
     with pytest.raises(AgentError) as caught:

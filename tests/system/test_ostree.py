@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mcd_rt.content.commit import read_commit
-from mcd_rt.content.osentry import open_repository
-from mcd_rt.content.osimage import fetch_repository, read_os_image
+from mcd_rt.content.osentry import open_repository, repository_of
+from mcd_rt.content.osimage import fetch_os
 from mcd_rt.effects import HostEffects
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.hostpaths import HostPaths
@@ -64,11 +64,12 @@ def files_of(repository: Path) -> list[Path]:
 
 
 def read(paths: HostPaths, image: ImageReference) -> OsImage:
-    return asyncio.run(read_os_image(HostEffects(), ContentSettings(), paths, image, architecture="x86_64"))
+    return asyncio.run(fetch_os(HostEffects(), ContentSettings(), paths, image, (), architecture="x86_64")).os
 
 
 def fetch(paths: HostPaths, image: ImageReference) -> Path:
-    return asyncio.run(fetch_repository(HostEffects(), ContentSettings(), paths, image, architecture="x86_64"))
+    read(paths, image)
+    return repository_of(paths, image.digest)
 
 
 def test_a_commit_of_the_real_tool_is_read(tmp_path):
@@ -91,7 +92,7 @@ def test_a_repository_of_the_real_tool_goes_through_an_image_and_is_pulled(tmp_p
     image, paths = image_of(tmp_path, repository, **labels), HostPaths(tmp_path / "host")
     found = read(paths, image)
     assert (found.form, found.commit, found.packages) == (OsForm.REPOSITORY, checksum, KERNELS)
-    place = fetch(paths, image)
+    place = repository_of(paths, image.digest)
     assert ostree(place, "rev-parse", BRANCH) == checksum
     ostree(place, "fsck")
     pull(tmp_path / "sysroot", place, checksum)
@@ -141,7 +142,6 @@ def test_a_repository_of_another_mode_is_not_taken(tmp_path, mode):
     repository, checksum = committed(tmp_path, mode=mode)
     image = image_of(tmp_path, repository, com__coreos__ostree_commit=checksum)
     paths = HostPaths(tmp_path / "host")
-    assert read(paths, image).commit == checksum
     with pytest.raises(AgentError) as caught:
         fetch(paths, image)
     assert caught.value.failure.code is Code.OS_IMAGE_UNSUPPORTED

@@ -8,7 +8,7 @@ import pytest
 from mcd_rt.errors import Code
 from mcd_rt.model.deployment import Deployment
 from mcd_rt.model.image import ImageReference
-from mcd_rt.model.kernel import KernelType
+from mcd_rt.model.kernel import KernelType, flavor_of
 from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.osimage import OsForm
 from mcd_rt.model.plan import (
@@ -310,10 +310,18 @@ def test_a_tag_beside_the_digest_is_left_out():
 
 
 def test_the_os_of_the_config_is_asked_for_once_it_is_another_one():
-    asked = asking(REALTIME, on_default(), None, NEXT_RT)
-    assert make_plan(asked) == NeedsOs(NEXT_OS)
+    asked = asking(DEFAULT, on_default(), None, NEXT_RT)
+    assert make_plan(asked) == NeedsOs(NEXT_OS, ())
     stale = replace(offer(NEXT), image=replace(offer(NEXT).image, digest=IMAGE))
-    assert make_plan(replace(asked, offer=stale)) == NeedsOs(NEXT_OS)
+    assert make_plan(replace(asked, offer=stale)) == NeedsOs(NEXT_OS, ())
+
+
+def test_packages_of_the_same_image_are_asked_for_together_with_its_os():
+    asked = asking(REALTIME, on_default(), None)
+    names = flavor_of(REALTIME).names
+    assert make_plan(asked) == NeedsOs(NEXT_OS, names)
+    beside = replace(asked.desired, extensions_image=f"registry.example/extensions@{IMAGE}")
+    assert make_plan(replace(asked, desired=beside)) == NeedsOs(NEXT_OS, ())
 
 
 def test_what_is_booted_is_recognised_by_its_digest_from_whichever_repository():
