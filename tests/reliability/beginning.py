@@ -18,9 +18,11 @@ from mcd_rt.model.nevra import Nevra
 from mcd_rt.model.osimage import OsForm, OsImage
 from mcd_rt.model.state import State
 from mcd_rt.settings import load_settings
-from mcd_rt.sim.bases import default_bases
+from mcd_rt.sim.bases import Release, base_of
 from mcd_rt.sim.image import Layer, kernel_rt_packages, write_layout
 from mcd_rt.sim.node import SimulatedNode
+from mcd_rt.sim.osimages import write_machine_os_content
+from mcd_rt.sim.ostree import build_os
 from mcd_rt.sim.scene import write_settings
 from mcd_rt.sim.world import Base, Deployment, Origin, System, Tree, stage
 from tests.effects_double import EffectsDouble
@@ -33,10 +35,14 @@ _RELEASES = ("284.rt14.284.el9", "300.rt14.300.el9")
 
 @dataclass(frozen=True)
 class Published:
-    """The images, where they lie (until this process ends), and what a fetch of them leaves in a cache."""
+    """The images, where they lie (until this process ends), and what a fetch of them leaves in a cache.
+
+    The OS of each in its order; that of the last one is in it, and never in a cache at the beginning.
+    """
 
     place: TemporaryDirectory[str]
     images: tuple[ImageReference, ...]
+    bases: tuple[Base, ...]
     fetched: dict[Path, bytes] = field(default_factory=dict)
 
 
@@ -44,15 +50,17 @@ class Published:
 def published() -> Published:
     """The same for every bench of this process, and of those that are forked from it from now on."""
     place = TemporaryDirectory(prefix="mcd-rt-bench-")
-    return Published(place, tuple(_image(Path(place.name) / release, release) for release in _RELEASES))
+    images = [_image(Path(place.name) / release, release) for release in _RELEASES]
+    bases = [base_of(Release.EL9, str(image)) for image in images]
+    whole, base = _whole_image(Path(place.name) / "whole")
+    return Published(place, (*images, whole), (*bases, base))
 
 
 @asynccontextmanager
 async def open_bench(scenario: Scenario) -> AsyncIterator[tuple[Bench, Start]]:
     """A node at the beginning of a scenario, and that beginning; nothing stays behind."""
     images = published().images
-    bases = tuple(base for image in images for base in default_bases(str(image)))
-    async with SimulatedNode(bases, profile=scenario.profile) as node:
+    async with SimulatedNode(published().bases, profile=scenario.profile) as node:
         os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = node.environment["DBUS_SYSTEM_BUS_ADDRESS"]
         write_settings(node, scenario.settings)
         bench = Bench(node, images)
@@ -90,6 +98,15 @@ def _image(place: Path, release: str) -> ImageReference:
     return write_layout(
         place, [Layer(kernel_rt_packages("5.14.0", release, "x86_64", 9))], tag="latest", architecture="x86_64"
     )
+
+
+def _whole_image(place: Path) -> tuple[ImageReference, Base]:
+    """Machine-os-content: an OS, in a repository, and the packages beside it."""
+    known = base_of(Release.EL9_NEXT)
+    system = build_os(known.version, known.packages, known.kernel_release)
+    packages = kernel_rt_packages("5.14.0", _RELEASES[1], "x86_64", 9)
+    image = write_machine_os_content(place, system, packages)
+    return image, replace(base_of(Release.EL9_NEXT, str(image)), checksum=system.checksum)
 
 
 def _system(system: System, scenario: Scenario) -> System:
@@ -143,12 +160,12 @@ async def _fill_cache(bench: Bench) -> None:
 async def _fetch(bench: Bench) -> None:
     paths = bench.node.paths
     settings = load_settings(paths).content
-    for image in bench.images:
+    for image in bench.images[:-1]:
         names = kernel_names()
         await fetch_content(
             bench.effects(), settings, paths, image, names, lambda _done, _total: None, architecture="x86_64"
         )
-    for base in bench.node.rpm_ostree.system.bases:
+    for base in published().bases[:-1]:
         store_os_image(bench.effects(), paths, _os_of(base))
 
 

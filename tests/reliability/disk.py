@@ -58,6 +58,7 @@ class Disk:
         self._now: Entries = {}
         self._durable: Entries = {}
         self._open: dict[int, File] = {}
+        self._moved: list[tuple[Path, Path]] = []  # directories whose new name the disk does not have yet
 
     def begin(self) -> None:
         """Take what is there now as written long ago."""
@@ -67,10 +68,11 @@ class Disk:
         self.sync()
 
     def sync(self) -> None:
-        """Everything reaches the disk, as at an orderly shutdown."""
+        """Everything reaches the disk, as at an orderly shutdown, or where the whole filesystem is synced."""
         for file in filter(None, self._now.values()):
             file.synced = len(file.data)
         self._durable = dict(self._now)
+        self._moved.clear()
 
     def contents(self) -> Iterator[object]:
         """Of each path, in order, how many of its bytes are durable and whether its name is; then its bytes."""
@@ -105,10 +107,16 @@ class Disk:
             file.synced = len(file.data)
 
     def renamed(self, source: Path, target: Path) -> None:
-        if self._has(target):
-            self._now[target] = self._now.pop(source)
+        if not self._has(target):
+            return
+        if self._now[source] is None:
+            self._moved.append((source, target))
+        self._now = _moved(self._now, source, target)
 
     def synced_directory(self, path: Path) -> None:
+        for source, target in [move for move in self._moved if move[1].parent == path]:
+            self._durable = _moved(self._durable, source, target)
+            self._moved.remove((source, target))
         names = {entry for entry in (*self._now, *self._durable) if entry.parent == path}
         for name in names:
             if name in self._now:
@@ -148,6 +156,15 @@ class Disk:
 
     def _has(self, path: Path) -> bool:
         return str(path).startswith(self._prefixes)
+
+
+def _moved(entries: Entries, source: Path, target: Path) -> Entries:
+    """The same, with a path and whatever is below it in another place, and nothing else left there."""
+    there = {path: file for path, file in entries.items() if path != target and target not in path.parents}
+    return {
+        target / path.relative_to(source) if path == source or source in path.parents else path: file
+        for path, file in there.items()
+    }
 
 
 def _read(path: Path) -> File:

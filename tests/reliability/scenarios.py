@@ -169,6 +169,7 @@ SCENARIOS = (
     Scenario("install with arguments", Wish(kernel_arguments=("nohz_full=2-3",)), others=_SITE),
     Scenario("reset with arguments", BACK, earlier=(Wish(kernel_arguments=("nohz_full=2-3",)),)),
     Scenario("upgrade with arguments", Wish(image=1, kernel_arguments=("rcu_nocbs=2",)), (REALTIME,), settings=_IMAGE),
+    Scenario("upgrade to an OS that is fetched", Wish(image=2), earlier=(REALTIME,), settings=_IMAGE),
     Scenario("fetch", cache=Cache.EMPTY),
     Scenario("fetch after a death", cache=Cache.LITTERED),
     Scenario("fetch again: cache damaged", cache=Cache.DAMAGED),

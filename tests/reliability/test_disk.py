@@ -68,6 +68,38 @@ def test_what_was_renamed_without_a_sync_is_lost_or_cut_short(disk, place, cut, 
     assert {path.name: path.read_bytes() for path in place.iterdir()} == left
 
 
+@pytest.mark.parametrize(
+    ("synced", "cut", "left"),
+    [
+        (False, Cut.LOST, set()),
+        (False, Cut.TORN, {"whole/file"}),
+        (True, Cut.LOST, {"half/file"}),
+        (True, Cut.TORN, {"whole/file"}),
+    ],
+)
+def test_a_directory_has_its_new_name_with_all_that_is_in_it_or_the_old_one(disk, place, synced, cut, left):
+    effects = effects_on(disk)
+    effects.make_directory(place / "half", 0o700)
+    os.close(effects.create(place / "half/file", 0o600))
+    if synced:
+        effects.sync_filesystem(place)
+    effects.rename(place / "half", place / "whole")
+    disk.lose_power(cut)
+    assert {str(path.relative_to(place)) for path in place.rglob("*/*")} == left
+
+
+def test_a_directory_whose_name_was_synced_keeps_it(disk, place):
+    effects = effects_on(disk)
+    effects.make_directory(place / "half", 0o700)
+    os.close(effects.create(place / "half/file", 0o600))
+    effects.sync_filesystem(place)
+    effects.rename(place / "half", place / "whole")
+    effects.fsync_directory(place)
+    disk.lose_power(Cut.LOST)
+    assert sorted(path.name for path in place.iterdir()) == ["file", "whole"]
+    assert (place / "whole/file").exists()
+
+
 def test_a_file_in_a_directory_that_was_never_synced_is_lost_with_it(disk, place):
     effects = effects_on(disk)
     effects.make_directory(place / "entry", 0o700)

@@ -71,6 +71,9 @@ class WatchedEffects:
         self._disk.synced_directory(path)
         self._on_effect()
 
+    def sync_filesystem(self, _path: Path) -> None:
+        self._disk.sync()
+
     def remove(self, path: Path) -> None:
         self._host.remove(path)
         self._disk.removed(path)
