@@ -97,6 +97,8 @@ def allowed(name: str) -> bool:
     top, _, rest = name.partition(".")
     if top.startswith("_") or name in LIBRARIES:  # parts of the interpreter, and of the modules on the list
         return True
+    if top == "sitecustomize":  # what a distribution adds to its interpreter, as Debian does
+        return True
     if top != "mcd_rt":
         return top in STANDARD
     room, _, file = rest.partition(".")
