@@ -59,7 +59,7 @@ ExecStart={" ".join(PYTHON)} -m tests.system.host.daemon
 [Unit]
 Description=The kernel that the boot loader chose, as far as /proc and /sys tell
 DefaultDependencies=no
-Before=sysinit.target
+Before=sysinit.target systemd-journald.service
 FailureAction=poweroff-force
 [Service]
 Type=oneshot
