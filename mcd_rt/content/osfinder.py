@@ -19,7 +19,7 @@ from mcd_rt.content.commit import MAX_COMMIT, Commit, read_commit
 from mcd_rt.content.decompress import ByteStream, unpacked
 from mcd_rt.content.fields import printable
 from mcd_rt.content.nevras import checked_nevra
-from mcd_rt.content.overlay import Opaque, Ordinary, Whiteout, meaning
+from mcd_rt.content.overlay import Opaque, Ordinary, Whiteout, meaning, meets
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.frozen import frozen
 from mcd_rt.model.nevra import Nevra
@@ -230,8 +230,7 @@ def _only_ref(kept: dict[str, bytes]) -> str:
 
 def _concerns(path: str) -> bool:
     """Whether what hides this path may hide what is looked for."""
-    in_container = f"{path}/".startswith(f"{_CONTAINER}/") or f"{_CONTAINER}/".startswith(f"{path}/")
-    return path == _LIST or in_container or repository.concerns(path)
+    return path == _LIST or meets(path, _CONTAINER) or repository.concerns(path)
 
 
 def _broken(what: str) -> AgentError:

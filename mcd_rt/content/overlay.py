@@ -67,17 +67,14 @@ def in_place(path: str) -> bool:
     )
 
 
+def meets(path: str, place: str) -> bool:
+    """Whether a path is a place, lies in it, or leads to it; the root is empty, and leads everywhere."""
+    return not path or path == place or path.startswith(f"{place}/") or place.startswith(f"{path}/")
+
+
 def concerns(path: str) -> bool:
     """Whether something of this path can hide an RPM: it is in a place, or a directory on the way to one."""
-    return (
-        not path
-        or in_place(path)
-        or any(
-            place == path or place.startswith(f"{path}/") or path.startswith(f"{place}/")
-            for place, _ in _PLACES
-            if place
-        )
-    )
+    return in_place(path) or any(meets(path, place) for place, _ in _PLACES if place)
 
 
 def shallow(path: str) -> str:

@@ -9,6 +9,8 @@ import configparser
 import re
 from dataclasses import dataclass, field
 
+from mcd_rt.content.overlay import meets
+
 PLACE = "srv/repo"
 MODES = ("archive-z2", "archive")
 CONFIG = b"[core]\nrepo_version=1\nmode=archive-z2\n"
@@ -68,7 +70,7 @@ def is_foreign(name: str) -> bool:
 
 def concerns(path: str) -> bool:
     """Whether a path in an image is the repository, lies in it, or leads to it; the root is empty."""
-    return not path or f"{path}/".startswith(f"{PLACE}/") or f"{PLACE}/".startswith(f"{path}/")
+    return meets(path, PLACE)
 
 
 def object_of(checksum: str, kind: str) -> str:
