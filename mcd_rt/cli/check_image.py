@@ -92,7 +92,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _judge(arguments: argparse.Namespace, flavor: Flavor) -> Verdict:
     settings = load_settings(host_paths()).content
-    names = tuple(f"{flavor.prefix}-{suffix}" for suffix in flavor.required + flavor.optional)
 
     async def fetch(place: Path) -> Fetched:
         return await fetch_image(
@@ -100,7 +99,7 @@ def _judge(arguments: argparse.Namespace, flavor: Flavor) -> Verdict:
             settings,
             HostPaths(place),
             _parsed(arguments.image),
-            names,
+            flavor.names,
             _show_progress,
             host=host_paths(),
             architecture=arguments.architecture,

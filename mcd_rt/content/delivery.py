@@ -64,7 +64,7 @@ def deliver(connection: socket.socket, request: FetchRequest) -> None:
         image = source.image
         if request.extent is Extent.IDENTITY:
             return
-        progress.begin(sum(layer.size for layer in image.layers))
+        progress.begin(image.size)
         from mcd_rt.content.sending import Sender  # noqa: PLC0415 - see _prepare
 
         sender = Sender(connection, request)

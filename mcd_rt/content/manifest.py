@@ -47,6 +47,11 @@ class Image:
     is_os: bool = False
     derived: int = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of all layers, packed as they are."""
+        return sum(layer.size for layer in self.layers)
+
 
 class Documents(Protocol):
     """Where the documents of an image are read from."""

@@ -40,7 +40,7 @@ def deliver_os(connection: socket.socket, request: OsRequest) -> None:
 
 def _searched(source: ImageSource, progress: Progress) -> Found:
     search = search_for(source.image.commit, source.image.derived)
-    progress.begin(_size(source))
+    progress.begin(source.image.size)
     for blob in source.image.layers:
         with source.open_layer(blob) as opened:
             search.read_layer(opened, blob, progress.add)
@@ -51,15 +51,11 @@ def _searched(source: ImageSource, progress: Progress) -> Found:
 
 def _delivered(connection: socket.socket, request: OsRequest, source: ImageSource, progress: Progress) -> Found:
     job = _Job(connection, request, search_for(source.image.commit, source.image.derived))
-    progress.begin(_size(source))
+    progress.begin(source.image.size)
     for blob in reversed(source.image.layers):
         with source.open_layer(blob) as opened, verified(opened, blob, progress.add) as reader:
             job.read_layer(reader, blob)
     return job.end()
-
-
-def _size(source: ImageSource) -> int:
-    return sum(layer.size for layer in source.image.layers)
 
 
 class _Job:

@@ -182,7 +182,7 @@ def _raw(reference: ImageReference, access: Access) -> bytes:
 
 
 def _copy(reference: ImageReference, image: Image, access: Access, target: Path) -> None:
-    total = sum(layer.size for layer in image.layers)
+    total = image.size
     room = os.statvfs(access.scratch)
     if (free := room.f_bavail * room.f_frsize) < total:
         raise AgentError(

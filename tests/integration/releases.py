@@ -179,13 +179,12 @@ def publish_kernel(node: SimulatedNode, kernel: KernelRpms) -> None:
     """The same of an image that has kernel RPMs only."""
     effects, paths = HostEffects(), node.paths
     flavor = next((each for each in FLAVORS if any(each.owns(rpm.name) for rpm in kernel.rpms)), FLAVORS[0])
-    names = tuple(f"{flavor.prefix}-{suffix}" for suffix in flavor.required + flavor.optional)
     entry = cache.create(effects, paths, kernel.image.digest)
     for number, data in enumerate(kernel.files):
         (entry / f"{number}.rpm").write_bytes(data)
     packages = tuple(_inspected(data, f"{number}.rpm") for number, data in enumerate(kernel.files))
     content = Content(kernel.image.digest, packages, Judge.RPM_RS)
-    cache.store(effects, paths, content, names, read_identity(paths, ContentSettings().keys))
+    cache.store(effects, paths, content, flavor.names, read_identity(paths, ContentSettings().keys))
 
 
 @asynccontextmanager

@@ -142,7 +142,7 @@ def kernel_names() -> tuple[str, ...]:
     """The header names that the agent asks for with the real-time kernel."""
     flavor = flavor_of(KernelType.REALTIME)
     assert flavor is not None
-    return tuple(f"{flavor.prefix}-{suffix}" for suffix in flavor.required + flavor.optional)
+    return flavor.names
 
 
 async def _fill_cache(bench: Bench) -> None:
