@@ -3,7 +3,7 @@
 import socket
 
 from mcd_rt.content import frames
-from mcd_rt.content.frames import Frame
+from mcd_rt.content.frames import ChunkFrame, Frame
 
 
 def read_line(connection: socket.socket, most: int) -> bytes:
@@ -20,3 +20,9 @@ def read_line(connection: socket.socket, most: int) -> bytes:
 def send_frame(connection: socket.socket, frame: Frame) -> None:
     """Send a frame; waits until the agent has taken enough of it."""
     connection.sendall(frames.encode(frame))
+
+
+def send_chunk(connection: socket.socket, chunk: bytes) -> None:
+    """Send the next bytes of a file, announced; waits as ``send_frame``."""
+    send_frame(connection, ChunkFrame(len(chunk)))
+    connection.sendall(chunk)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from mcd_rt.content import frames, repository
 from mcd_rt.content.archive import Kind, Member, MemberData
 from mcd_rt.content.fields import printable
-from mcd_rt.content.frames import CHUNK, FILES_AT_ONCE, ChunkFrame, FileFrame, FilesFrame, OsRequest
-from mcd_rt.content.line import send_frame
+from mcd_rt.content.frames import CHUNK, FILES_AT_ONCE, FileFrame, FilesFrame, OsRequest
+from mcd_rt.content.line import send_chunk, send_frame
 from mcd_rt.content.osfinder import unsupported
 from mcd_rt.content.overlay import Ordinary, meaning
 from mcd_rt.errors import AgentError, Code
@@ -115,8 +115,7 @@ class RepositorySender:
     def _send_large(self, part: str, data: MemberData) -> None:
         send_frame(self.connection, FileFrame(part, data.left))
         while chunk := data.take(CHUNK):
-            send_frame(self.connection, ChunkFrame(len(chunk)))
-            self.connection.sendall(chunk)
+            send_chunk(self.connection, chunk)
 
 
 def _not_archive(what: str) -> AgentError:

@@ -4,9 +4,9 @@ import socket
 
 from mcd_rt.content.archive import Member, MemberData
 from mcd_rt.content.blob import VerifiedReader
-from mcd_rt.content.frames import CHUNK, MAX_TOLD, AboutImage, ChunkFrame, FileFrame, PackageFrame
+from mcd_rt.content.frames import CHUNK, MAX_TOLD, AboutImage, FileFrame, PackageFrame
 from mcd_rt.content.layers import is_offered, rpms
-from mcd_rt.content.line import send_frame
+from mcd_rt.content.line import send_chunk, send_frame
 from mcd_rt.content.overlay import Layer, Shadow
 from mcd_rt.content.rpm import describe, peek
 from mcd_rt.errors import AgentError, Code
@@ -65,19 +65,15 @@ class Sender:
         self._sent.append(describe(found.prefix, path))
         send_frame(self._connection, FileFrame(path, size))
         for start in range(0, len(found.prefix), CHUNK):
-            self._send_chunk(found.prefix[start : start + CHUNK])
+            send_chunk(self._connection, found.prefix[start : start + CHUNK])
         while chunk := data.take(CHUNK):
-            self._send_chunk(chunk)
+            send_chunk(self._connection, chunk)
 
     def _tell(self, package: PackageFrame) -> None:
         self._told += 1
         if self._told > MAX_TOLD:
             raise _too_large(f"the older layers of the image have more than {MAX_TOLD} of the packages asked for")
         send_frame(self._connection, package)
-
-    def _send_chunk(self, chunk: bytes) -> None:
-        send_frame(self._connection, ChunkFrame(len(chunk)))
-        self._connection.sendall(chunk)
 
 
 def _too_large(message: str) -> AgentError:
