@@ -1,4 +1,4 @@
-"""The RPMs that one layer contributes to an image, as a stream."""
+"""What is in one layer, and the RPMs that it contributes to an image, as a stream."""
 
 from collections.abc import Iterator
 
@@ -17,9 +17,14 @@ def rpms(blob: VerifiedReader, name: str, newer: Shadow, layer: Layer) -> Iterat
     followed or unpacked: a link, device or sparse file in a place for RPMs is refused, elsewhere it is
     passed over. Raises ``AgentError``: ``image-unsafe`` and what ``unpacked`` and ``members`` raise.
     """
-    for member, data in members(unpacked(blob, lambda: blob.taken, name), name):
+    for member, data in members_of(blob, name):
         if is_offered(member, name, newer, layer):
             yield member.path, data
+
+
+def members_of(blob: VerifiedReader, name: str) -> Iterator[tuple[Member, MemberData]]:
+    """Everything in a layer, in its order; raises ``AgentError``: what ``unpacked`` and ``members`` raise."""
+    return members(unpacked(blob, lambda: blob.taken, name), name)
 
 
 def is_offered(member: Member, name: str, newer: Shadow, layer: Layer) -> bool:

@@ -7,12 +7,11 @@ packages alone, to its end, and verified.
 
 import socket
 
-from mcd_rt.content.archive import members
 from mcd_rt.content.blob import Descriptor, VerifiedReader, verified
-from mcd_rt.content.decompress import unpacked
 from mcd_rt.content.delivery import ImageSource, Progress, opened_image, parsed_reference
 from mcd_rt.content.fields import printable
 from mcd_rt.content.frames import OsFrame, OsRequest
+from mcd_rt.content.layers import members_of
 from mcd_rt.content.line import send_frame
 from mcd_rt.content.manifest import architecture_of
 from mcd_rt.content.osfacts import checked_os
@@ -69,9 +68,9 @@ class _Job:
 
     def read_layer(self, reader: VerifiedReader, blob: Descriptor) -> None:
         name = f"layer {blob.digest}"
-        for member, data in members(unpacked(reader, lambda: reader.taken, name), name):
+        for member, data in members_of(reader, name):
             part = self._repository.part_of(member)
-            seen = data if self._search.found is not None else self._search.look_at(member, data, name)
+            seen = self._search.look_at(member, data, name)
             if part:
                 self._repository.send(part, seen)
             elif not self._is_whole:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mcd_rt.content import repository
-from mcd_rt.content.archive import Kind, Member, MemberData, members
+from mcd_rt.content.archive import Kind, Member, MemberData
 from mcd_rt.content.blob import Descriptor, Reader, VerifiedReader
 from mcd_rt.content.commit import MAX_COMMIT, Commit, read_commit
-from mcd_rt.content.decompress import ByteStream, unpacked
+from mcd_rt.content.decompress import ByteStream
 from mcd_rt.content.fields import printable
+from mcd_rt.content.layers import members_of
 from mcd_rt.content.nevras import checked_nevra
 from mcd_rt.content.overlay import Opaque, Ordinary, Whiteout, meaning, meets
 from mcd_rt.errors import AgentError, Code
@@ -70,7 +71,7 @@ class Search:
         reader = VerifiedReader(source, blob, on_read)
         name = f"layer {blob.digest}"
         try:
-            for member, data in members(unpacked(reader, lambda: reader.taken, name), name):
+            for member, data in members_of(reader, name):
                 self.look_at(member, data, name)
                 if self.found is not None:
                     return
@@ -83,9 +84,11 @@ class Search:
     def look_at(self, member: Member, data: MemberData, name: str) -> MemberData:
         """One member of a layer that is read for other things as well; returns its data as if nobody had looked.
 
-        ``name`` is what to call the layer. Raises ``AgentError``: ``image-unsafe``, ``image-too-large``, and as
-        ``read_commit``.
+        ``name`` is what to call the layer; once everything is found, nothing is looked at. Raises ``AgentError``:
+        ``image-unsafe``, ``image-too-large``, and as ``read_commit``.
         """
+        if self.found is not None:
+            return data
         try:
             match meaning(member.path):
                 case Whiteout(path):
@@ -111,7 +114,7 @@ class Search:
         Raises ``AgentError``: ``os-image-unsupported`` where that is no OS or does not say what is in it, else as
         ``read_commit``.
         """
-        kept = self._laid_over(self._layers[::-1] if newest_first else self._layers)
+        kept = _laid_over(self._layers[::-1] if newest_first else self._layers)
         form, commit = self._commit(kept)
         if commit.kernels is not None:
             return Found(form, commit, commit.kernels)
@@ -155,19 +158,6 @@ class Search:
             raise _too_large(f"the layers hide names of more than {MAX_KEPT} bytes")
         hidden = self._layers[-1].hidden
         hidden[path] = itself or hidden.get(path, False)
-
-    def _laid_over(self, oldest_first: Sequence[_Notes]) -> dict[str, bytes]:
-        kept: dict[str, bytes] = {}
-        for layer in oldest_first:
-            for path, itself in layer.hidden.items():
-                below = f"{path}/" if path else ""
-                kept = {
-                    name: data
-                    for name, data in kept.items()
-                    if not (itself and name == path) and not name.startswith(below)
-                }
-            kept |= layer.files
-        return kept
 
     def _commit(self, kept: dict[str, bytes]) -> tuple[OsForm, Commit]:
         if not self.label:
@@ -214,6 +204,20 @@ def kernels_of(listed: bytes) -> tuple[Nevra, ...]:
 def unsupported(what: str) -> AgentError:
     """``os-image-unsupported``, as a sentence."""
     return AgentError(Code.OS_IMAGE_UNSUPPORTED, what, _WAY_OUT)
+
+
+def _laid_over(oldest_first: Sequence[_Notes]) -> dict[str, bytes]:
+    kept: dict[str, bytes] = {}
+    for layer in oldest_first:
+        for path, itself in layer.hidden.items():
+            below = f"{path}/" if path else ""
+            kept = {
+                name: data
+                for name, data in kept.items()
+                if not (itself and name == path) and not name.startswith(below)
+            }
+        kept |= layer.files
+    return kept
 
 
 def _only_ref(kept: dict[str, bytes]) -> str:
