@@ -1,17 +1,17 @@
 """What is fetched because a plan asks for it: packages, what OS an image is, what a tag means, a repository."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import assert_never
+from typing import TypeVar, assert_never
 
-from mcd_rt.content.cache import load, prune
+from mcd_rt.content.cache import prune
 from mcd_rt.content.fetch import fetch_content
 from mcd_rt.content.osentry import has_repository
-from mcd_rt.content.osimage import Brought, fetch_os
+from mcd_rt.content.osimage import fetch_os
 from mcd_rt.content.resolve import resolve_tag
 from mcd_rt.errors import AgentError, Code
-from mcd_rt.model.content import Content, Reading, Way
+from mcd_rt.model.content import Reading, Way
 from mcd_rt.model.image import ImageReference
 from mcd_rt.model.plan import Needs, NeedsBase, NeedsContent, NeedsDigest, NeedsOs
 from mcd_rt.model.record import Record, Resolved
@@ -20,7 +20,9 @@ from mcd_rt.observation import Context
 from mcd_rt.plan.images import named_images
 from mcd_rt.plan.situation import Situation
 from mcd_rt.record import save_record
-from mcd_rt.supply import digests_in_use, offer_of
+from mcd_rt.supply import digests_in_use, offer_of, recall
+
+T = TypeVar("T")
 
 
 async def fetch_needed(context: Context, situation: Situation, need: Needs) -> Situation:
@@ -28,11 +30,14 @@ async def fetch_needed(context: Context, situation: Situation, need: Needs) -> S
     match need:
         case NeedsBase(checksum):
             raise AgentError(Code.INTERNAL_ERROR, f"the packages of a base on the node are not fetched: {checksum}")
-        case NeedsContent():
-            return replace(situation, content=await _fetch(context, situation, need))
+        case NeedsContent(image):
+            what = f"the kernel packages of {image}"
+            return replace(situation, content=await _fetched(context, situation, need, what, fetch_content))
         case NeedsOs(image, names):
+            if await recall(context, situation, NeedsContent(image, names)) is not None:
+                need = NeedsOs(image, ())  # the packages are on the node already
             what = f"what OS {image} is, and what is needed of it"
-            brought = await _fetch_os(context, situation, image, _missing(context, image, names), what)
+            brought = await _fetched(context, situation, need, what, fetch_os)
             known = replace(situation, offer=offer_of(context.paths, image, brought.os))
             return known if brought.content is None else replace(known, content=brought.content)
         case NeedsDigest(image):
@@ -51,7 +56,8 @@ async def provide_repository(context: Context, situation: Situation, image: Imag
     Raises ``AgentError`` as a fetch does.
     """
     if not has_repository(context.paths, image.digest):
-        await _fetch_os(context, situation, image, (), f"the ostree repository of {image}")
+        what = f"the ostree repository of {image}"
+        await _fetched(context, situation, NeedsOs(image, ()), what, fetch_os)
 
 
 class _Progress:
@@ -84,36 +90,14 @@ def _counted(context: Context) -> Iterator[_Progress]:
         context.reporter.metrics.count_fetch(progress.way, progress.done, seconds, ok=ok)
 
 
-def _missing(context: Context, image: ImageReference, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The packages that are asked for, unless they are on the node already."""
-    settings = context.settings.content
-    is_there = load(context.paths, image.digest, names, settings.trust, settings.keys) is not None
-    return () if is_there else names
-
-
-async def _fetch_os(
-    context: Context, situation: Situation, image: ImageReference, names: tuple[str, ...], what: str
-) -> Brought:
+async def _fetched(
+    context: Context, situation: Situation, need: NeedsContent | NeedsOs, what: str, fetch: Callable[..., Awaitable[T]]
+) -> T:
+    """What ``fetch`` brings of an image, told and counted; ``fetch`` is ``fetch_content`` or takes the same."""
     context.reporter.enter(State.FETCHING, what)
     prune(context.effects, context.paths, digests_in_use(situation))
     with _counted(context) as progress:
-        return await fetch_os(
-            context.effects,
-            context.settings.content,
-            context.paths,
-            image,
-            names,
-            progress.show,
-            architecture=situation.host.architecture,
-            on_reading=progress.take,
-        )
-
-
-async def _fetch(context: Context, situation: Situation, need: NeedsContent) -> Content:
-    context.reporter.enter(State.FETCHING, f"the kernel packages of {need.image}")
-    prune(context.effects, context.paths, digests_in_use(situation))
-    with _counted(context) as progress:
-        return await fetch_content(
+        return await fetch(
             context.effects,
             context.settings.content,
             context.paths,
