@@ -26,8 +26,7 @@ from mcd_rt.content.errand import (
     worker_for,
 )
 from mcd_rt.content.frames import Extent, FetchRequest, ImageFrame
-from mcd_rt.content.judging import Inspection, Judged, judging
-from mcd_rt.content.keys import find_keys
+from mcd_rt.content.judging import Inspection, Judged, inspection_for, judging
 from mcd_rt.content.receive import Receiver
 from mcd_rt.content.resolve import not_pinned
 from mcd_rt.effects import Effects
@@ -122,8 +121,8 @@ async def fetch_image(
     Raises ``AgentError``: ``image-*`` and ``package-*`` for what the workers found, ``worker-failed``,
     ``worker-timeout``, ``write-failed``, ``cache-full``, ``cache-corrupt``.
     """
-    keys = find_keys(host, settings.keys) if settings.trust == "require" else None
-    fetcher, inspector = (worker_for(job, settings, host, worker_argv) for job in ("fetch", "inspect"))
+    inspection = inspection_for(effects, settings, host, names, worker_argv)
+    fetcher = worker_for("fetch", settings, host, worker_argv)
     digest = image.digest or _NO_DIGEST
     cache.remove(effects, paths, digest)
     with ExitStack() as undo:
@@ -131,7 +130,6 @@ async def fetch_image(
         with scratch_for(effects, paths, image, fetcher) as scratch:
             question = Question(image, names, architecture or platform.machine(), extent, scratch)
             request = request_for(question, settings, host)
-            inspection = Inspection(effects, inspector, settings.idle_timeout, names, keys)
             allowance = allowance_of(settings, paths)
             place = cache.create(effects, paths, digest)
             job = _Job(fetcher, request, secrets_for(fetcher, image, request), inspection, on_progress)

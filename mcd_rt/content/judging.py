@@ -8,13 +8,16 @@ from pathlib import Path
 
 from mcd_rt.content import cache
 from mcd_rt.content.conversation import Conversation, Worker, conversation
+from mcd_rt.content.errand import worker_for
 from mcd_rt.content.frames import DESCRIPTORS_AT_ONCE, DoneFrame, InspectRequest, PackageFrame
-from mcd_rt.content.keys import digest_of_key, identity_of_keys, open_keys
+from mcd_rt.content.keys import digest_of_key, find_keys, identity_of_keys, open_keys
 from mcd_rt.content.receive import Received
 from mcd_rt.effects import Effects
 from mcd_rt.errors import AgentError, Code
 from mcd_rt.frozen import frozen
+from mcd_rt.hostpaths import HostPaths
 from mcd_rt.model.content import Judge, Package
+from mcd_rt.model.settings import ContentSettings
 
 
 @frozen
@@ -29,6 +32,17 @@ class Inspection:
     idle_timeout: float
     names: tuple[str, ...]
     keys: tuple[Path, ...] | None
+
+
+def inspection_for(
+    effects: Effects, settings: ContentSettings, host: HostPaths, names: tuple[str, ...], argv: Sequence[str]
+) -> Inspection:
+    """How packages with these names are inspected by the settings of a host, if any are to come.
+
+    ``argv`` starts the worker where it is a child. Raises ``AgentError`` as ``find_keys``.
+    """
+    keys = find_keys(host, settings.keys) if names and settings.trust == "require" else None
+    return Inspection(effects, worker_for("inspect", settings, host, argv), settings.idle_timeout, names, keys)
 
 
 @frozen

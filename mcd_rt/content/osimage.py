@@ -27,8 +27,7 @@ from mcd_rt.content.errand import (
 )
 from mcd_rt.content.fetch import scratch_for
 from mcd_rt.content.frames import Extent, FetchRequest, FileFrame, FilesFrame, OsFrame, OsRequest
-from mcd_rt.content.judging import Inspection, Judged, Judging, judging
-from mcd_rt.content.keys import find_keys
+from mcd_rt.content.judging import Inspection, Judged, Judging, inspection_for, judging
 from mcd_rt.content.osentry import (
     discard_repository,
     remove_repository,
@@ -117,9 +116,8 @@ async def fetch_os(
     """
     if not image.digest:
         raise not_pinned(image)
-    keys = find_keys(paths, settings.keys) if names and settings.trust == "require" else None
-    fetcher, inspector = (worker_for(job, settings, paths, worker_argv) for job in ("fetch", "inspect"))
-    inspection = Inspection(effects, inspector, settings.idle_timeout, names, keys)
+    inspection = inspection_for(effects, settings, paths, names, worker_argv)
+    fetcher = worker_for("fetch", settings, paths, worker_argv)
     with ExitStack() as undo:
         undo.callback(_discard, inspection, paths, image)
         _clear(inspection, paths, image)
